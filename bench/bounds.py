@@ -1,0 +1,177 @@
+"""Valid bounds on log p(x): the ELBO with the category enumerated, and importance weighting.
+
+Everything here runs without gradients and in float64 where sums cancel. MATHS 2.2 (b) and 3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from bench.distributions import DiagNormal
+from bench.joint import Joint, Values, enumerate_category
+from bench.model import Model, Terms, category_of, divergence, enumerated_kl
+
+# Floats that one dense (K, B, width) table may hold: 64 MiB.
+TABLE = 2**24
+
+
+@torch.no_grad()
+def elbo_enumerated(
+    model: Model,
+    x: Tensor,
+    generator: torch.Generator,
+    *,
+    prior: Joint | None = None,
+    prune: float = 0.0,
+    chunk: int = 8192,
+) -> Terms:
+    """The terms of the ELBO with c summed out exactly and one z a (datum, category).
+
+    Unbiased for the bound (MATHS 2.2b). Categories with q(c | x) <= ``prune`` are dropped and
+    the rest renormalised, which is again a posterior and hence again a bound (T4c).
+
+    Args:
+        model: the model.
+        x: data, shape (B, P).
+        generator: noise for z.
+        prior: ``model.joint_prior()``, where the caller has it already.
+        prune: probability at or below which a category is dropped.
+        chunk: rows that are decoded at once.
+
+    Returns:
+        Float64 terms, shape (B,) each.
+    """
+    prior = model.joint_prior() if prior is None else prior
+    if model.spec.categories is None:
+        parts = [
+            model.terms(rows, model.noise((len(rows),), generator), prior=prior)
+            for rows in x.split(chunk)
+        ]
+        return _join(parts)
+    return _join(
+        [_enumerate(model, rows, generator, prior, prune, chunk) for rows in _slabs(model, x)]
+    )
+
+
+def _slabs(model: Model, x: Tensor) -> tuple[Tensor, ...]:
+    """Rows of data whose (K, B, width) tables fit in memory."""
+    width = model.spec.latent_dim if len(model.spec.latents) == 1 else 4 * model.spec.hidden
+    return x.split(max(1, TABLE // ((model.spec.categories or 1) * width)))
+
+
+def _join(parts: list[Terms]) -> Terms:
+    names = parts[0].kl.keys()
+    return Terms(
+        torch.cat([part.reconstruction.double() for part in parts]),
+        {name: torch.cat([part.kl[name].double() for part in parts]) for name in names},
+    )
+
+
+def _enumerate(
+    model: Model, x: Tensor, generator: torch.Generator, prior: Joint, prune: float, chunk: int
+) -> Terms:
+    q = model.posterior(x)
+    category = category_of(q)
+    log_pi = category.logits.double()
+    kept = log_pi.exp() > prune  # (B, K); some category has at least 1/K
+    log_pi = torch.log_softmax(log_pi.masked_fill(~kept, -math.inf), dim=-1)
+    pi = log_pi.exp()
+    k, i = kept.mT.nonzero(as_tuple=True)  # synchronises: the pairs that will be decoded
+
+    values: dict[str, Tensor] = {"c": enumerate_category(category)}  # (K, 1, K)
+    factors: dict[str, DiagNormal] = {}
+    for name in model.spec.latents:
+        factor = q.given(name, values)
+        if not isinstance(factor, DiagNormal):
+            raise TypeError(f"posterior factor {name!r} must be a DiagNormal")
+        factors[name] = factor
+        values[name] = factor.rsample(generator=generator)  # (K, B, D), or (B, D) if c-free
+
+    p_c = category_of(prior).logits.double()
+    kl = {"c": (pi * (log_pi.masked_fill(~kept, 0.0) - p_c)).sum(-1)}
+    sampled = []
+    for name in model.spec.latents:
+        if name in model.exact:
+            table = enumerated_kl(name, q, prior).double()
+            kl[name] = table if table.ndim == 1 else (pi.mT * table).sum(0)
+        else:
+            kl[name] = pi.new_zeros(len(x))
+            sampled.append(name)
+
+    reconstruction = pi.new_zeros(len(x))
+    for k_part, i_part in zip(k.split(chunk), i.split(chunk), strict=True):
+        at = {name: _pairs(value, k_part, i_part) for name, value in values.items()}
+        weight = pi[i_part, k_part]
+        log_likelihood = model.decode(at).log_prob(x[i_part])
+        reconstruction.index_add_(0, i_part, weight * log_likelihood.double())
+        for name in sampled:
+            shape = torch.broadcast_shapes(factors[name].batch_shape, (len(category.logits[0]), len(x)))
+            factor = factors[name].expand(shape).gather((k_part, i_part))
+            term = divergence(factor, prior.given(name, at), at[name])
+            kl[name].index_add_(0, i_part, weight * term.double())
+    return Terms(reconstruction, kl)
+
+
+def _pairs(value: Tensor, k: Tensor, i: Tensor) -> Tensor:
+    """Rows of an enumerated value (K, B, E), (K, 1, E) or (B, E) at pairs (k, i)."""
+    if value.ndim == 2:
+        return value[i]
+    return value[k, i] if value.shape[1] > 1 else value[k, 0]
+
+
+def log_weights(
+    model: Model,
+    x: Tensor,
+    samples: int,
+    generator: torch.Generator,
+    *,
+    prior: Joint | None = None,
+    chunk: int = 8192,
+) -> Iterator[Tensor]:
+    """Importance log-weights log p(x, z, c) - log q(z, c | x) at exact draws from q (MATHS 3).
+
+    Yields:
+        Float64 blocks of shape (S', B) whose S' add up to ``samples``; a block holds about
+        ``chunk`` rows, so that memory does not grow with S.
+    """
+    prior = model.joint_prior() if prior is None else prior
+    q = model.posterior(x)
+    step = max(1, chunk // len(x))
+    for start in range(0, samples, step):
+        count = min(step, samples - start)
+        values = q.sample((count,), generator)
+        yield log_weight(model, x, q, prior, values)
+
+
+def log_weight(model: Model, x: Tensor, q: Joint, prior: Joint, values: Values) -> Tensor:
+    """log p(x | v) + log p(v) - log q(v | x), float64, at given draws v."""
+    likelihood = model.decode(values).log_prob(x).double()
+    return likelihood + prior.log_prob(values).double() - q.log_prob(values).double()
+
+
+@torch.no_grad()
+def importance_log_likelihood(
+    model: Model,
+    x: Tensor,
+    samples: int,
+    generator: torch.Generator,
+    *,
+    prior: Joint | None = None,
+    chunk: int = 8192,
+) -> Tensor:
+    """log 1/S sum_s w_s, shape (B,), float64: a bound in expectation, tighter as S grows.
+
+    With one sample its expectation is the ELBO (MATHS 3, T9).
+    """
+    prior = model.joint_prior() if prior is None else prior
+    parts = []
+    for rows in x.split(max(1, chunk // 8)):
+        total = torch.full((len(rows),), -math.inf, dtype=torch.float64, device=x.device)
+        for block in log_weights(model, rows, samples, generator, prior=prior, chunk=chunk):
+            total = torch.logaddexp(total, torch.logsumexp(block, dim=0))
+        parts.append(total - math.log(samples))
+    return torch.cat(parts)

@@ -1,0 +1,1 @@
+"""The posterior plugins: a file here is the registration, its name the key."""

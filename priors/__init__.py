@@ -1,0 +1,1 @@
+"""The prior plugins: a file here is the registration, its name the key."""
