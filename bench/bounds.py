@@ -60,7 +60,9 @@ def elbo_enumerated(
 def _slabs(model: Model, x: Tensor) -> tuple[Tensor, ...]:
     """Rows of data whose (K, B, width) tables fit in memory."""
     width = model.spec.latent_dim if len(model.spec.latents) == 1 else 4 * model.spec.hidden
-    return x.split(max(1, TABLE // ((model.spec.categories or 1) * width)))
+    rows = max(1, TABLE // ((model.spec.categories or 1) * width))
+    slabs: tuple[Tensor, ...] = x.split(rows)
+    return slabs
 
 
 def _join(parts: list[Terms]) -> Terms:
@@ -109,7 +111,9 @@ def _enumerate(
         log_likelihood = model.decode(at).log_prob(x[i_part])
         reconstruction.index_add_(0, i_part, weight * log_likelihood.double())
         for name in sampled:
-            shape = torch.broadcast_shapes(factors[name].batch_shape, (len(category.logits[0]), len(x)))
+            shape = torch.broadcast_shapes(
+                factors[name].batch_shape, (len(category.logits[0]), len(x))
+            )
             factor = factors[name].expand(shape).gather((k_part, i_part))
             term = divergence(factor, prior.given(name, at), at[name])
             kl[name].index_add_(0, i_part, weight * term.double())

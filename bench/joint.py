@@ -64,7 +64,10 @@ class Joint:
                     f"Joint factor {name!r} must be a torch Distribution or a function of the "
                     f"latents drawn before it, got {type(factor).__name__}"
                 )
-        self.factors: dict[str, Factor] = {n: _native(f) for n, f in factors.items()}
+        self.factors: dict[str, Factor] = {
+            name: native(factor) if isinstance(factor, Distribution) else factor
+            for name, factor in factors.items()
+        }
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,7 +77,7 @@ class Joint:
     def given(self, name: str, values: Values) -> Distribution:
         """The factor ``name`` with its parents set to ``values``."""
         factor = self.factors[name]
-        return factor if isinstance(factor, Distribution) else _native(factor(values))
+        return factor if isinstance(factor, Distribution) else native(factor(values))
 
     def transform(
         self,
@@ -110,9 +113,7 @@ class Joint:
         with torch.no_grad():
             for name in self.names:
                 recorder = Recorder(draw)
-                factor = self.factors[name]
-                if not isinstance(factor, Distribution):
-                    factor = _native(factor(recorder))
+                factor = self.given(name, recorder)
                 inherits = bool(recorder.read & deep)
                 draw[name] = sample_from(factor, () if inherits else sample_shape, generator)
                 deep.add(name)
@@ -168,7 +169,7 @@ def enumerate_category(category: OneHotCategorical) -> Tensor:
     return ones.reshape(size, *(1 for _ in category.batch_shape), size)
 
 
-def _native(factor: Factor) -> Factor:
+def native(factor: Distribution) -> Distribution:
     """torch's own one-hot categorical as ours, which needs no check of its values."""
     if isinstance(factor, TorchOneHotCategorical):
         return OneHotCategorical(logits=factor.logits)

@@ -78,7 +78,7 @@ class Model(nn.Module):
 
     def joint_prior(self) -> Joint:
         """p(latents): completed by a uniform p(c) where only the posterior has a category."""
-        prior = self.prior(self.posterior)
+        prior: Joint = self.prior(self.posterior)
         if self.spec.categories is None or "c" in prior.names:
             return prior
         like = next(self.decoder.parameters())

@@ -104,7 +104,8 @@ class GatedLinear(nn.Module):
         self.linear = Linear(inputs, 2 * outputs, blocks=2)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        return F.glu(self.linear(*inputs), dim=-1)
+        gated: Tensor = F.glu(self.linear(*inputs), dim=-1)
+        return gated
 
 
 class GaussianHead(nn.Module):

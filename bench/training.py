@@ -135,11 +135,12 @@ def batches(
 def validation_bound(model: Model, x: Tensor, noise: Values) -> tuple[float, float]:
     """Mean and standard error of a valid bound: exact categories, beta 1, fixed noise."""
     prior = model.joint_prior()
+    dtype = next(model.parameters()).dtype
     parts = []
     for start in range(0, len(x), VALIDATION_ROWS):
         rows = slice(start, start + VALIDATION_ROWS)
         part = {name: value[rows] for name, value in noise.items()}
-        parts.append(model.terms(x[rows].float(), part, prior=prior).elbo())
+        parts.append(model.terms(x[rows].to(dtype), part, prior=prior).elbo())
     bound = torch.cat(parts).double()
     return float(bound.mean()), float(bound.std() / math.sqrt(len(bound)))
 

@@ -1,7 +1,8 @@
 """Posterior without a category: q(z | x)."""
 
-from bench.api import GaussianHead, Joint, Posterior, Spec
 from torch import Tensor, nn
+
+from bench.api import GaussianHead, Joint, Posterior, Spec
 
 
 class Continuous(Posterior):

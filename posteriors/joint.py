@@ -1,9 +1,12 @@
 """The genuine joint posterior: the head of z sees the one-hot category."""
 
+from collections.abc import Callable, Mapping
 from typing import Literal
 
-from bench.api import AdditiveGaussianHead, CategoryHead, Joint, Posterior, Spec
 from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from bench.api import AdditiveGaussianHead, CategoryHead, Joint, Posterior, Spec
 
 
 class JointPosterior(Posterior):
@@ -33,7 +36,7 @@ class JointPosterior(Posterior):
     def forward(self, x: Tensor) -> Joint:
         features = self.trunk(x)
 
-        def head(name: str, h: Tensor):
+        def head(name: str, h: Tensor) -> Callable[[Mapping[str, Tensor]], Distribution]:
             given = self.heads[name](h)
             return lambda v: given(v["c"])
 

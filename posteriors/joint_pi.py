@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from bench.api import CategoryHead, GaussianHead, Joint, Posterior, Spec
 from torch import Tensor, nn
+
+from bench.api import CategoryHead, GaussianHead, Joint, Posterior, Spec
 
 
 class JointPi(Posterior):

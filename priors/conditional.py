@@ -1,6 +1,8 @@
 """Conditional prior: a Gaussian for every category (the CP-VAE's)."""
 
 import torch
+from torch import nn
+
 from bench.api import (
     DiagNormal,
     Float,
@@ -12,7 +14,6 @@ from bench.api import (
     bound_log_variance,
     means_apart,
 )
-from torch import nn
 
 
 class Conditional(Prior):

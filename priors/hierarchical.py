@@ -1,8 +1,9 @@
 """Two layers of latents with a standard normal on top (the HVAE)."""
 
 import torch
-from bench.api import DiagNormal, GatedLinear, GaussianHead, Joint, Posterior, Prior, Spec
 from torch import nn
+
+from bench.api import DiagNormal, GatedLinear, GaussianHead, Joint, Posterior, Prior, Spec
 
 
 class Hierarchical(Prior):

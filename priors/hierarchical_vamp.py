@@ -1,8 +1,9 @@
 """Two layers of latents with a VampPrior on top (the HVP)."""
 
 import torch
-from bench.api import GatedLinear, GaussianHead, Joint, Mixture, Posterior, Prior, Spec
 from torch import nn
+
+from bench.api import GatedLinear, GaussianHead, Joint, Mixture, Posterior, Prior, Spec
 
 
 class HierarchicalVamp(Prior):
@@ -33,7 +34,7 @@ class HierarchicalVamp(Prior):
         )
 
     def forward(self, posterior: Posterior) -> Joint:
-        inputs = self.pseudo_inputs
+        inputs: torch.Tensor = self.pseudo_inputs
         if self.spec.bounds is not None:
             inputs = inputs.clamp(*self.spec.bounds)
         top = Mixture(posterior(inputs).marginal("z2"))

@@ -1,6 +1,7 @@
 """Standard normal prior: p(z) = N(0, I)."""
 
 import torch
+
 from bench.api import DiagNormal, Joint, Posterior, Prior, Spec
 
 

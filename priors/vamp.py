@@ -1,8 +1,9 @@
 """VampPrior: a mixture of the posterior at learned pseudo-inputs."""
 
 import torch
-from bench.api import Joint, Mixture, Posterior, Prior, Spec
 from torch import nn
+
+from bench.api import Joint, Mixture, Posterior, Prior, Spec
 
 
 class VampPrior(Prior):
@@ -28,7 +29,7 @@ class VampPrior(Prior):
         self.pseudo_inputs = nn.Parameter(start)
 
     def forward(self, posterior: Posterior) -> Joint:
-        inputs = self.pseudo_inputs
+        inputs: torch.Tensor = self.pseudo_inputs
         if self.spec.bounds is not None:
             inputs = inputs.clamp(*self.spec.bounds)
         return Joint(z=Mixture(posterior(inputs).marginal("z")))

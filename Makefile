@@ -1,0 +1,48 @@
+# make demo   sets everything up in .venv and runs the benchmark on embedded data
+# make test   sets everything up in .venv and runs the tests
+# Another interpreter: make demo PYTHON=python3.12
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SETUP := pyproject.toml setup.py constraints.txt
+
+.DEFAULT_GOAL := demo
+.PHONY: demo test lint format clean
+
+demo: $(VENV)/.installed
+	$(BIN)/bench run
+
+test: $(VENV)/.installed-test
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find bench priors posteriors datasets tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "$(PYTHON) not found: install Python 3.11 or newer, or name it: make demo PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created $(SETUP)
+	@echo "Installing into $(VENV) (the first time this downloads PyTorch: minutes)"
+	$(PIP) -e .
+	@touch $@
+
+# With the tests' tools comes all that the demo needs.
+$(VENV)/.installed-test: $(VENV)/.created $(SETUP)
+	@echo "Installing into $(VENV) (the first time this downloads PyTorch: minutes)"
+	$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.installed

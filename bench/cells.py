@@ -1,0 +1,232 @@
+"""One cell, from its description to its trained and evaluated model."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.config import Config
+from bench.data.loading import LoadedData, load_dataset
+from bench.errors import BenchError
+from bench.evaluation.report_card import ReportCard, evaluate
+from bench.files import atomic_write, write_json, write_text
+from bench.grid import Cell
+from bench.model import Model
+from bench.registry import Registry
+from bench.spec import Spec
+from bench.store import Row, Store
+from bench.training import Epoch, Interrupted, Pixels, Progress, Trainer
+from bench.tuning import TrialRecord, search
+
+# Trials train on seeds of their own, so that the reported seeds are fresh to the chosen setting.
+TRIAL_SEED = 1_000_000
+
+
+@dataclass
+class Events:
+    """What a cell tells while it runs; every field may be replaced by the listener's function."""
+
+    epoch: Callable[[Cell, Epoch, int | None], None] = lambda *_: None
+    trial: Callable[[Cell, TrialRecord], None] = lambda *_: None
+    phase: Callable[[Cell, str], None] = lambda *_: None
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass
+class Workshop:
+    """What cells are made with: settings, plugins, data (loaded once each) and a device."""
+
+    config: Config
+    registry: Registry
+    roots: Sequence[Path]
+    device: torch.device
+    _data: dict[str, LoadedData] = field(default_factory=dict)
+    _pixels: dict[str, Pixels] = field(default_factory=dict)
+
+    def data(self, name: str) -> LoadedData:
+        """The dataset of that name, with labels."""
+        if name not in self._data:
+            plugin = self.registry.load("dataset", name)
+            options = self.config.options("dataset", name)
+            self._data[name] = load_dataset(plugin(**options), self.roots)
+        return self._data[name]
+
+    def pixels(self, name: str) -> Pixels:
+        """What training may see of it: no labels, on the device."""
+        if name not in self._pixels:
+            data = self.data(name)
+            binary = data.likelihood == "bernoulli"
+            graded = data.train_x.dtype.kind == "u"
+            self._pixels[name] = Pixels(
+                train=torch.from_numpy(data.train_x).to(self.device),
+                validation=torch.from_numpy(data.validation_x).to(self.device),
+                scale=1.0 / data.levels if graded else 1.0,
+                binary=binary,
+            )
+        return self._pixels[name]
+
+    def settings(self, cell: Cell, values: Mapping[str, Any]) -> tuple[Config, int | None]:
+        """The cell's settings and K with tuned ``values`` put in."""
+        config = self.config.for_dataset(cell.dataset)
+        rest = {key: value for key, value in values.items() if key != "components"}
+        if rest:
+            config = config.with_values(rest)
+        components = values.get("components", cell.components)
+        return config, components
+
+    def model(self, cell: Cell, config: Config, components: int | None, seed: int) -> Model:
+        """A new model with weights drawn from ``seed``; torch's global generator is left alone."""
+        data = self.data(cell.dataset)
+        prior = self.registry.load("prior", cell.prior)
+        posterior = self.registry.load("posterior", cell.posterior)
+        size = components or 1
+        spec = Spec(
+            latent_dim=config.model.latent_dim,
+            event_shape=tuple(data.event_shape),
+            categories=size if posterior.categorical else None,
+            components=size,
+            hidden=config.model.hidden,
+            seed=seed,
+            latents=prior.latents,
+            bounds=(0.0, 1.0) if data.likelihood == "bernoulli" else None,
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            made = Model(
+                spec,
+                prior(spec, **config.options("prior", cell.prior)),
+                posterior(spec, **config.options("posterior", cell.posterior)),
+                data.likelihood,
+            )
+            if config.training.initialisation != "glorot":
+                made.initialise(config.training.initialisation)
+        return made.to(self.device)
+
+
+def run_cell(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Row:
+    """Tune (where asked), train and evaluate one cell, and write everything to its folder.
+
+    A failure is recorded with its traceback and returned as a row; only an interruption is
+    raised.
+
+    Raises:
+        Interrupted: the run was asked to stop; the cell's state is saved.
+    """
+    folder = store.folder(cell.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        row = _run(cell, workshop, folder, store.out, events)
+    except (Interrupted, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        write_text(folder / "traceback.txt", traceback.format_exc())
+        reason = str(error).strip() or type(error).__name__
+        if not isinstance(error, BenchError):
+            reason = f"{type(error).__name__}: {reason}"
+        row = {"status": "failed", "reason": " ".join(reason.split())}
+    else:
+        (folder / "traceback.txt").unlink(missing_ok=True)
+    store.finish(cell, row)
+    return row
+
+
+def _run(cell: Cell, workshop: Workshop, folder: Path, out: Path, events: Events) -> Row:
+    values: dict[str, Any] = {}
+    if cell.settings["tuning"]:
+        values = _tune(cell, workshop, out, events)
+    config, components = workshop.settings(cell, values)
+    described = {
+        "cell": cell.id,
+        "dataset": cell.dataset,
+        "prior": cell.prior,
+        "posterior": cell.posterior,
+        "components": components,
+        "seed": cell.seed,
+        "tuned": values,
+        **cell.settings,
+        **{name: getattr(config, name).model_dump() for name in ("training", "model")},
+    }
+    write_json(folder / "config.json", described)
+
+    events.phase(cell, "train")
+    model = workshop.model(cell, config, components, cell.seed)
+    pixels = workshop.pixels(cell.dataset)
+    trainer = Trainer(model, pixels, config.training, cell.seed, folder / "checkpoint.pt")
+    progress = trainer.run(lambda epoch: events.epoch(cell, epoch, None), events.stop)
+    _write_history(folder / "history.csv", progress.history)
+    with atomic_write(folder / "model.pt") as stream:
+        torch.save(model.state_dict(), stream)
+
+    events.phase(cell, "evaluate")
+    card = evaluate(model, workshop.data(cell.dataset), config.evaluation)
+    card.write(folder)
+    return _row(card, progress, components, values, workshop.device)
+
+
+def _tune(cell: Cell, workshop: Workshop, out: Path, events: Events) -> dict[str, Any]:
+    """The best values of the cell's search, on the valid validation bound alone."""
+    events.phase(cell, "tune")
+    space = workshop.config.for_dataset(cell.dataset).tuning.ranges
+    chosen = {key: space[key] for key in cell.settings["tuning"]["space"] if key in space}
+    for kind, name in (("prior", cell.prior), ("posterior", cell.posterior)):
+        plugin = workshop.registry.load(kind, name)
+        for option, declared in plugin.search_space.items():
+            chosen.setdefault(f"{kind}s.{name}.{option}", declared)
+
+    def objective(number: int, values: dict[str, Any]) -> float:
+        config, components = workshop.settings(cell, values)
+        seed = TRIAL_SEED + number
+        model = workshop.model(cell, config, components, seed)
+        trainer = Trainer(model, workshop.pixels(cell.dataset), config.training, seed)
+        progress = trainer.run(lambda epoch: events.epoch(cell, epoch, number), events.stop)
+        return progress.best_bound
+
+    tuning = cell.settings["tuning"]
+    result = search(
+        chosen,
+        objective,
+        trials=tuning["trials"],
+        seed=tuning["seed"],
+        journal=out / "tuning.journal",
+        study=study_name(cell),
+        on_trial=lambda record: events.trial(cell, record),
+    )
+    return dict(result.best)
+
+
+def study_name(cell: Cell) -> str:
+    """One study serves all seeds of a setting: the search does not depend on the reported seed."""
+    any_seed = Cell(cell.dataset, cell.prior, cell.posterior, "", cell.components, 0, cell.settings)
+    return f"{cell.dataset}-{cell.prior}-{cell.posterior}-{any_seed.id}"
+
+
+def _write_history(path: Path, history: Iterable[Epoch]) -> None:
+    lines = [",".join(Epoch.__dataclass_fields__)]
+    lines += [",".join(str(value) for value in asdict(record).values()) for record in history]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _row(
+    card: ReportCard,
+    progress: Progress,
+    components: int | None,
+    values: Mapping[str, Any],
+    device: torch.device,
+) -> Row:
+    return {
+        "status": "ok",
+        "reason": "",
+        "components": components,
+        "epochs": progress.epoch,
+        "best_epoch": progress.best_epoch,
+        "validation_bound": progress.best_bound,
+        "seconds": round(progress.seconds, 3),
+        "device": device.type,
+        "tuned": dict(values),
+        **card.metrics,
+    }

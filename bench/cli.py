@@ -1,0 +1,235 @@
+"""The command line. Importing it is cheap: torch, mlflow and optuna come with the commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from bench import __version__
+from bench.errors import BenchError, UsageError
+
+app = typer.Typer(
+    name="bench",
+    help="Benchmark variational autoencoders with mixture priors. Bare `bench run` takes minutes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="List, fetch and import datasets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="A plugin file; may be given several times."),
+]
+DataDir = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data-dir",
+        metavar="DIR",
+        help="Where data lie; may be given several times: all are read, the first is written.",
+    ),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings, instead of ./bench.toml.")
+]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results are.")]
+
+
+def version(shown: bool) -> None:
+    """Print the version and leave."""
+    if shown:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Benchmark variational autoencoders with mixture priors."""
+
+
+@app.command()
+def run(
+    priors: Annotated[str | None, typer.Option(help="all, or names: standard,vamp")] = None,
+    posteriors: Annotated[str | None, typer.Option(help="all, or names: joint,independent")] = None,
+    models: Annotated[str | None, typer.Option(help="Systems by name: CP,INDq,VAE")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Names: mnist,omniglot")] = None,
+    components: Annotated[str | None, typer.Option(help="K, or several: 10,150")] = None,
+    seeds: Annotated[str | None, typer.Option(help="3 means 0,1,2; 0,4 lists them.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="demo, quick, paper, released or yours")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="The most epochs a cell may take.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Tune each cell with so many trials.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: from the cores.")] = 0,
+    out: Out = None,
+    data_dir: DataDir = None,
+    plugin: Plugin = None,
+    config: ConfigFile = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of bench.toml."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Print the plan and its cost; train nothing.")
+    ] = False,
+    fresh: Annotated[bool, typer.Option(help="Train finished cells again.")] = False,
+) -> None:
+    """Train and evaluate every chosen prior x posterior x dataset; go on where a run stopped."""
+    from rich.console import Console
+
+    from bench.preparation import Request
+    from bench.runner import run as run_request
+
+    flags = {
+        "run.priors": priors,
+        "run.posteriors": posteriors,
+        "run.models": models,
+        "run.datasets": datasets,
+        "run.components": components,
+        "run.seeds": seeds,
+        "run.out": None if out is None else str(out),
+        "run.data_dirs": [str(folder) for folder in data_dir] if data_dir else None,
+        "training.epochs": epochs,
+        "tuning.trials": trials,
+        "engine.device": device,
+    }
+    request = Request(
+        preset, config, tuple(plugin or ()), tuple(settings or ()), flags, workers, fresh
+    )
+    raise typer.Exit(run_request(request, Console(), dry=dry_run))
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[
+        str | None, typer.Argument(help="priors, posteriors, datasets, models or presets")
+    ] = None,
+    plugin: Plugin = None,
+    config: ConfigFile = None,
+) -> None:
+    """Say which plugins, systems and presets there are, without importing any."""
+    from bench.listing import show
+
+    show(what, plugin or [], config)
+
+
+@app.command()
+def report(
+    out: Out = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="terminal, csv or markdown")
+    ] = "terminal",
+    config: ConfigFile = None,
+) -> None:
+    """Show the results of a store."""
+    from bench.commands import show_report
+
+    show_report(out, format_, config)
+
+
+@app.command()
+def doctor(
+    out: Out = None, data_dir: DataDir = None, plugin: Plugin = None, config: ConfigFile = None
+) -> None:
+    """Say what works here, and what to do about what does not."""
+    from bench.doctor import examine
+
+    raise typer.Exit(examine(out, data_dir or [], plugin or [], config))
+
+
+@app.command()
+def check(
+    kind: Annotated[str, typer.Argument(help="prior, posterior or dataset")],
+    name: Annotated[str, typer.Argument(help="The plugin's name.")],
+    plugin: Plugin = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+) -> None:
+    """Check a plugin: names, shapes, density, gradients."""
+    from bench.commands import check_plugin
+
+    raise typer.Exit(check_plugin(kind, name, plugin or [], data_dir or [], config))
+
+
+@app.command()
+def ui(
+    out: Out = None,
+    port: Annotated[int, typer.Option(help="Of the local server.")] = 5000,
+    config: ConfigFile = None,
+) -> None:
+    """Open the MLflow UI on a store."""
+    from bench.commands import settings_for
+    from bench.tracking import open_ui
+
+    settings = settings_for(out, [], config)
+    raise typer.Exit(open_ui(settings.tracking.uri, Path(settings.run.out), port))
+
+
+@data_app.command("list")
+def data_list(data_dir: DataDir = None, plugin: Plugin = None, config: ConfigFile = None) -> None:
+    """Say which datasets are here, verified or not, and which are missing."""
+    from bench.commands import list_data
+
+    list_data(data_dir or [], plugin or [], config)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    names: Annotated[list[str], typer.Argument(help="Names of datasets.")],
+    data_dir: DataDir = None,
+    plugin: Plugin = None,
+    config: ConfigFile = None,
+) -> None:
+    """Download datasets: checked, resumed, placed when whole."""
+    from bench.commands import fetch_data
+
+    fetch_data(names, data_dir or [], plugin or [], config)
+
+
+@data_app.command("import")
+def data_import(
+    name: Annotated[str, typer.Argument(help="Name of the dataset.")],
+    path: Annotated[Path, typer.Argument(help="The file or folder that you have.")],
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Take files that are not the published ones.")
+    ] = False,
+    data_dir: DataDir = None,
+    plugin: Plugin = None,
+    config: ConfigFile = None,
+) -> None:
+    """Copy files that you already have to where they are looked for, after checking them."""
+    from bench.commands import import_data
+
+    import_data(name, path, unverified, data_dir or [], plugin or [], config)
+
+
+def main() -> None:
+    """The entry point: every mistake of the user's is one message, never a traceback."""
+    try:
+        status = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except UsageError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except BenchError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)

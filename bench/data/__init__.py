@@ -1,0 +1,1 @@
+"""Datasets: their base class, where their files lie, and the frozen evaluation arrays."""

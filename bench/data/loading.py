@@ -1,0 +1,148 @@
+"""A dataset as the harness uses it: flat training data, frozen evaluation data, a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.data.base import Dataset, Likelihood, Split, Splits
+from bench.data.checks import check_splits
+from bench.data.files import AdvisedError, advice
+from bench.errors import DataError
+
+__all__ = ["Labels", "LoadedData", "fingerprint", "load_dataset", "load_splits"]
+
+BINARIZATION_SEED = 777
+"""The seed with which the VampPrior code, and with it the paper, binarized its evaluation data."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One kind of label for the three splits, int64 arrays of shape (N,)."""
+
+    train: npt.NDArray[np.int64]
+    validation: npt.NDArray[np.int64]
+    test: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """A dataset, ready for training and evaluation.
+
+    Labels are apart from the data, so that training code can be handed the arrays alone.
+
+    Attributes:
+        name: the key of the dataset.
+        train_x: (N, P), uint8 grey levels or float32: to be binarized at every step where the
+            likelihood is Bernoulli.
+        validation_x, test_x: (N, P), what bounds are evaluated on: uint8 zeros and ones where the
+            likelihood is Bernoulli, else float32.
+        labels: the labels that purity, NMI and ARI are measured against.
+        extra_labels: further labels by name.
+        label_names: name of each value of ``labels``.
+        event_shape: shape of one datum before flattening, P its product.
+        likelihood: of x given the latents.
+        levels: grey level in ``train_x`` that means probability one.
+        verified: whether the files are the published ones.
+        fingerprint: identifies the evaluation data; equal fingerprints mean comparable numbers.
+    """
+
+    name: str
+    train_x: npt.NDArray[Any]
+    validation_x: npt.NDArray[Any]
+    test_x: npt.NDArray[Any]
+    labels: Labels
+    extra_labels: Mapping[str, Labels]
+    label_names: tuple[str, ...]
+    event_shape: tuple[int, ...]
+    likelihood: Likelihood
+    levels: int
+    verified: bool
+    fingerprint: str
+
+
+def load_dataset(dataset: Dataset, roots: Sequence[Path]) -> LoadedData:
+    """Load, check, flatten and (for a Bernoulli likelihood) binarize a dataset.
+
+    Raises:
+        DataError: the data are missing, damaged or not the published ones.
+        PluginError: the plugin returned arrays that the harness cannot use.
+    """
+    splits = load_splits(dataset, roots)
+    validation_x = _evaluation_data(splits.validation, dataset.likelihood, splits.levels)
+    test_x = _evaluation_data(splits.test, dataset.likelihood, splits.levels)
+    mark = fingerprint(validation_x, test_x, splits.test.y)
+    extra = {
+        name: Labels(
+            splits.train.extra[name], splits.validation.extra[name], splits.test.extra[name]
+        )
+        for name in splits.train.extra
+    }
+    return LoadedData(
+        name=dataset.name,
+        train_x=_flat(splits.train.x),
+        validation_x=validation_x,
+        test_x=test_x,
+        labels=Labels(splits.train.y, splits.validation.y, splits.test.y),
+        extra_labels=extra,
+        label_names=tuple(splits.label_names),
+        event_shape=splits.train.x.shape[1:],
+        likelihood=dataset.likelihood,
+        levels=splits.levels,
+        verified=splits.verified,
+        fingerprint=mark if splits.verified else f"unverified-{mark}",
+    )
+
+
+def load_splits(dataset: Dataset, roots: Sequence[Path]) -> Splits:
+    """The checked splits of a dataset, as its plugin returns them.
+
+    Raises:
+        DataError, PluginError: as for :func:`load_dataset`.
+    """
+    try:
+        splits = dataset.load(roots)
+    except AdvisedError:
+        raise
+    except DataError as error:
+        if not dataset.downloads:
+            raise
+        remedy = advice(dataset.name, dataset.downloads, roots)
+        raise AdvisedError(f"dataset {dataset.name}: {error} {remedy}") from error
+    check_splits(dataset, splits)
+    return splits
+
+
+def fingerprint(*arrays: npt.NDArray[Any]) -> str:
+    """The first 16 hexadecimal digits of a sha256 over type, shape and bytes of ``arrays``."""
+    hasher = hashlib.sha256()
+    for array in arrays:
+        # byte order in the header and in the bytes, so that every machine computes the same
+        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        hasher.update(f"{little.dtype.str}{little.shape}".encode())
+        hasher.update(little.data)
+    return hasher.hexdigest()[:16]
+
+
+def _evaluation_data(split: Split, likelihood: Likelihood, levels: int) -> npt.NDArray[Any]:
+    x = _flat(split.x)
+    if likelihood != "bernoulli":
+        return x
+    # float64 grey levels, so that a uint8 file and the same file read as float64 draw alike
+    p = x / np.float64(levels) if x.dtype == np.uint8 else x.astype(np.float64)
+    # numpy guarantees the stream of the legacy RandomState for ever, and that of a Generator only
+    # within a version. Every split gets its own start: the test draws must not depend on the size
+    # of the validation split.
+    draws = np.random.RandomState(BINARIZATION_SEED).binomial(1, p)
+    return draws.astype(np.uint8)
+
+
+def _flat(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    # writable, because a tensor that shares the memory of a read-only array warns
+    return np.require(x.reshape(len(x), -1), requirements=["C", "W"])

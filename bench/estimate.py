@@ -1,0 +1,111 @@
+"""What a plan will cost, from a few timed steps of every distinct model in it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from bench.bounds import elbo_enumerated, importance_log_likelihood
+from bench.cells import Workshop
+from bench.grid import Cell
+from bench.preparation import Prepared
+from bench.terminal import duration
+from bench.training import Pixels, Trainer, batches, epoch_generator, validation_bound
+
+TIMED_STEPS = 3
+TIMED_ROWS = 64
+
+
+def estimate(prepared: Prepared, console: Console) -> None:
+    """Print the time of each model in the plan and of the whole run.
+
+    It is the time of all epochs; early stopping usually ends sooner.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(prepared.job.threads)
+    try:
+        counts = Counter(_key(cell) for cell in prepared.todo)
+        examples = {_key(cell): cell for cell in prepared.todo}
+        table = Table(title="time, if no cell stops early", title_justify="left")
+        for heading in ("dataset", "model", "K", "cells", "epoch", "training", "evaluation"):
+            table.add_column(
+                heading, justify="left" if heading in ("dataset", "model") else "right"
+            )
+        total = 0.0
+        for key, cell in examples.items():
+            epoch, evaluation = time_cell(cell, prepared.workshop)
+            config = prepared.config.for_dataset(cell.dataset)
+            runs = 1 + cell.settings["tuning"].get("trials", 0)
+            training = epoch * config.training.epochs * runs
+            total += (training + evaluation) * counts[key]
+            table.add_row(
+                cell.dataset,
+                cell.model or f"{cell.prior} x {cell.posterior}",
+                "" if cell.components is None else str(cell.components),
+                str(counts[key]),
+                f"{epoch:.2f} s",
+                duration(training),
+                duration(evaluation),
+            )
+    finally:
+        torch.set_num_threads(before)
+    console.print(table)
+    console.print(
+        f"at most about {duration(total / prepared.workers)} with {prepared.workers} worker(s); "
+        "nothing was trained or written",
+        highlight=False,
+    )
+
+
+def _key(cell: Cell) -> tuple[str, str, str, int | None]:
+    return cell.dataset, cell.prior, cell.posterior, cell.components
+
+
+def time_cell(cell: Cell, workshop: Workshop) -> tuple[float, float]:
+    """Seconds of an epoch and of the evaluation, scaled up from a few steps and rows."""
+    config = workshop.config.for_dataset(cell.dataset)
+    model = workshop.model(cell, config, cell.components, cell.seed)
+    pixels = workshop.pixels(cell.dataset)
+    some = Pixels(pixels.train, pixels.validation[:TIMED_ROWS], pixels.scale, pixels.binary)
+    trainer = Trainer(model, some, config.training, cell.seed)
+    generator = epoch_generator(cell.seed, 0, workshop.device)
+    size = min(config.training.batch_size, len(pixels.train))
+    steps = iter(batches(model, some, size, generator))
+    times = []
+    for _ in range(min(TIMED_STEPS + 1, len(pixels.train) // size)):
+        x, noise = next(steps)
+        times.append(_seconds(partial(trainer.step, x, noise, 1.0, 1.0)))
+    step = min(times)  # the first also pays for warming up
+
+    rows = some.validation
+    check = _seconds(lambda: validation_bound(model, rows, trainer.validation_noise))
+    epoch = step * (len(pixels.train) // size) + check * len(pixels.validation) / len(rows)
+
+    test = len(workshop.data(cell.dataset).test_x)
+    prior = model.joint_prior()
+    x = rows.float()
+    chunk = config.evaluation.chunk
+    bound = _seconds(lambda: elbo_enumerated(model, x, generator, prior=prior, chunk=chunk))
+    samples = min(config.evaluation.importance_samples, 4)
+    weights = _seconds(
+        lambda: importance_log_likelihood(model, x, samples, generator, prior=prior, chunk=chunk)
+    )
+    weights *= config.evaluation.importance_samples / samples
+    per_row = (bound * config.evaluation.elbo_samples + weights) / len(rows)
+    return epoch, per_row * test
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started

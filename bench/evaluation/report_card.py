@@ -1,0 +1,213 @@
+"""Everything that is measured on a finished cell, each number valid and with its error."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bench.bounds import elbo_enumerated, importance_log_likelihood
+from bench.config import EvaluationConfig
+from bench.data.loading import BINARIZATION_SEED, LoadedData
+from bench.evaluation.entropy import category_use
+from bench.evaluation.purity import Purity, hard_agreement, purity
+from bench.evaluation.responsibilities import active_units, prior_responsibilities
+from bench.files import atomic_write, write_json
+from bench.joint import Joint
+from bench.model import Model, category_of
+from bench.store import COLLAPSED_BELOW
+
+Array = npt.NDArray[np.float64]
+
+ROWS = 1000  # data rows evaluated together
+
+
+@dataclass(frozen=True)
+class ReportCard:
+    """The measurements of one cell.
+
+    Attributes:
+        metrics: by name, nats where they have a unit; None where one does not apply.
+        per_example: float arrays (N,) over the test set: nelbo, nll, reconstruction, kl_z, kl_c.
+        labels: one row a label, with its purity, standard error and chance level.
+        details: what is too long for a table: q(c) on test and training data, more of purity.
+    """
+
+    metrics: dict[str, Any]
+    per_example: dict[str, Array]
+    labels: list[dict[str, Any]]
+    details: dict[str, Any]
+
+    def write(self, folder: Path) -> None:
+        """Write metrics.json, purity.json and examples.npz."""
+        write_json(folder / "metrics.json", {**self.metrics, **self.details})
+        write_json(folder / "purity.json", self.labels)
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {k: v.astype(np.float32) for k, v in self.per_example.items()}
+        np.savez_compressed(buffer, **arrays)
+        with atomic_write(folder / "examples.npz") as stream:
+            stream.write(buffer.getvalue())
+
+
+@torch.no_grad()
+def evaluate(model: Model, data: LoadedData, config: EvaluationConfig) -> ReportCard:
+    """Measure a trained model on the frozen test set. Labels are read here and nowhere before.
+
+    Args:
+        model: with its best parameters.
+        data: the dataset with its labels.
+        config: the [evaluation] section.
+    """
+    device = next(model.parameters()).device
+    test = torch.from_numpy(data.test_x).to(device)
+    prior = model.joint_prior()  # encoded once: a VampPrior's components serve the whole pass
+    examples = _bounds(model, test, prior, config)
+    metrics: dict[str, Any] = {}
+    for name in ("nelbo", "nll"):
+        metrics[name], metrics[f"{name}_se"] = _mean_and_error(examples[name])
+    for name in ("reconstruction", "kl_z", "kl_c"):
+        applies = name != "kl_c" or model.spec.categories is not None
+        metrics[name] = float(examples[name].mean()) if applies else None
+    metrics["importance_samples"] = config.importance_samples
+    metrics["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    metrics["active_units"] = active_units(model, test.float())
+
+    categories, labels, details = _categories(model, data, test, prior, config)
+    return ReportCard({**metrics, **categories}, examples, labels, details)
+
+
+def _bounds(model: Model, test: Tensor, prior: Joint, config: EvaluationConfig) -> dict[str, Array]:
+    """Per-example values; nelbo = reconstruction + kl_z + kl_c, all as costs in nats."""
+    generator = torch.Generator(test.device).manual_seed(config.seed)
+    names = ("nelbo", "nll", "reconstruction", "kl_z", "kl_c")
+    found: dict[str, list[Tensor]] = {name: [] for name in names}
+    for rows in test.split(ROWS):
+        x = rows.float()
+        draws = [
+            elbo_enumerated(
+                model, x, generator, prior=prior, prune=config.prune, chunk=config.chunk
+            )
+            for _ in range(config.elbo_samples)
+        ]
+        found["nelbo"].append(-torch.stack([terms.elbo() for terms in draws]).mean(0))
+        found["reconstruction"].append(
+            -torch.stack([terms.reconstruction for terms in draws]).mean(0)
+        )
+        found["kl_z"].append(torch.stack([terms.kl_z for terms in draws]).mean(0))
+        found["kl_c"].append(torch.stack([terms.kl_c for terms in draws]).mean(0))
+        found["nll"].append(
+            -importance_log_likelihood(
+                model, x, config.importance_samples, generator, prior=prior, chunk=config.chunk
+            )
+        )
+    return {name: torch.cat(parts).double().cpu().numpy() for name, parts in found.items()}
+
+
+def _categories(
+    model: Model, data: LoadedData, test: Tensor, prior: Joint, config: EvaluationConfig
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """Entropy and purity of q(c | x), or of p(component | x) where there is no category."""
+    details: dict[str, Any] = {}
+    if model.spec.categories is not None:
+        source = "posterior"
+        assignments = _encode(model, (rows.float() for rows in test.split(ROWS)))
+        train = category_use(_encode(model, _training_rows(model, data)))
+        details["train_entropy"] = train.entropy
+        details["train_category_information"] = train.category_information
+        details["train_category_probabilities"] = train.probs.tolist()
+    else:
+        generator = torch.Generator(test.device).manual_seed(config.seed + 1)
+        found = prior_responsibilities(
+            model, test.float(), config.responsibility_samples, generator, prior
+        )
+        if found is None:
+            return {"assignment": "none"}, [], details
+        source = "prior"
+        assignments = found.double().cpu().numpy()
+
+    use = category_use(assignments)
+    labelled = purity(assignments, data.labels.test)
+    hard = hard_agreement(assignments, data.labels.test)
+    details["category_probabilities"] = use.probs.tolist()
+    details["purity_details"] = _plain(
+        {key: value for key, value in asdict(labelled).items() if key != "labels"}
+    )
+    metrics = {
+        "assignment": source,
+        "entropy": use.entropy,
+        "entropy_se": use.entropy_se,
+        "entropy_max": use.entropy_max,
+        "effective_categories": use.effective_categories,
+        "categories_used": use.categories_used,
+        "categories_present": use.categories_present,
+        "mean_conditional_entropy": use.mean_conditional_entropy,
+        "category_information": use.category_information,
+        "category_information_se": use.category_information_se,
+        "collapsed": use.category_information < COLLAPSED_BELOW,
+        "purity": labelled.macro,
+        "purity_se": labelled.macro_se,
+        "purity_chance": labelled.macro_chance,
+        "purity_corrected": labelled.macro_corrected,
+        "nmi": hard.nmi,
+        "ari": hard.ari,
+        "ami": hard.ami,
+    }
+    return _plain(metrics), _label_rows(labelled, data), details
+
+
+def _encode(model: Model, batches: Iterator[Tensor]) -> Array:
+    """q(c | x) for rows of data, (N, K) float64."""
+    parts = [category_of(model.posterior(x)).logits.double().exp().cpu() for x in batches]
+    encoded: Array = torch.cat(parts).numpy()
+    return encoded
+
+
+def _training_rows(model: Model, data: LoadedData) -> Iterator[Tensor]:
+    """The training set, binarized once by a fixed seed."""
+    device = next(model.parameters()).device
+    draws = np.random.RandomState(BINARIZATION_SEED)
+    for start in range(0, len(data.train_x), ROWS):
+        rows = data.train_x[start : start + ROWS]
+        if data.likelihood == "bernoulli":
+            scale = data.levels if rows.dtype.kind == "u" else 1
+            rows = draws.random_sample(rows.shape) < rows / scale
+        yield torch.from_numpy(rows).to(device).float()
+
+
+def _label_rows(labelled: Purity, data: LoadedData) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": data.label_names[row.label],
+            "count": row.count,
+            "purity": row.purity,
+            "purity_se": row.se,
+            "chance": row.chance,
+            "corrected": row.corrected,
+            "top_categories": [[int(k), float(share)] for k, share in row.top],
+        }
+        for row in labelled.labels
+    ]
+
+
+def _mean_and_error(values: Array) -> tuple[float, float]:
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """numpy scalars as Python's, and what is not finite as None."""
+    plain: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, float) and not math.isfinite(value):
+            value = None
+        plain[name] = value
+    return plain

@@ -1,0 +1,251 @@
+"""Run the cells of a plan, here or in worker processes, and survive whatever happens to them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from bench.cells import Events, Workshop, run_cell
+from bench.config import Config
+from bench.grid import Cell
+from bench.registry import Registry
+from bench.store import Row, Store
+from bench.training import Epoch, Interrupted
+from bench.tuning import TrialRecord
+
+
+class Listener(Protocol):
+    """Who hears what cells do, always in the main process: progress, tracking, the store."""
+
+    def started(self, cell: Cell) -> None: ...
+
+    def phase(self, cell: Cell, name: str) -> None: ...
+
+    def epoch(self, cell: Cell, epoch: Epoch, trial: int | None) -> None: ...
+
+    def trial(self, cell: Cell, record: TrialRecord) -> None: ...
+
+    def ended(self, cell: Cell, row: Row) -> None: ...
+
+
+class Outcome(Enum):
+    """How a run ended."""
+
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    INCOMPLETE = "incomplete"
+    """Every worker died before all cells were reached."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker process needs to make its own workshop."""
+
+    config: Config
+    plugins: tuple[Path, ...]
+    roots: tuple[Path, ...]
+    device: str
+    out: Path
+    threads: int
+
+    def workshop(self) -> Workshop:
+        """The workshop of this process."""
+        torch.set_num_threads(self.threads)
+        return Workshop(self.config, Registry(self.plugins), self.roots, torch.device(self.device))
+
+
+def resolve_device(wanted: str) -> str:
+    """``auto`` as the device that is there."""
+    if wanted != "auto":
+        return wanted
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def share_cores(
+    wanted_workers: int, wanted_threads: int, cells: int, device: str
+) -> tuple[int, int]:
+    """Worker processes and threads for each.
+
+    Cells are small: two of them side by side use two cores better than one cell with two
+    threads, whose matrix products are too short to share.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = cores or 1
+    workers = wanted_workers or (1 if device.startswith("cuda") else cores)
+    workers = max(1, min(workers, cells))
+    return workers, wanted_threads or max(1, cores // workers)
+
+
+@dataclass
+class Stop:
+    """Set by Ctrl-C: cells finish their epoch, save and end."""
+
+    flag: Any = field(default_factory=threading.Event)
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM set the flag; a second Ctrl-C interrupts at once."""
+
+        def handle(number: int, _frame: Any) -> None:
+            if self.flag.is_set() and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.flag.set()
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, previous in before.items():
+                signal.signal(number, previous)
+
+
+def execute(cells: Sequence[Cell], job: Job, workers: int, listener: Listener) -> Outcome:
+    """Run ``cells`` here, or in ``workers`` processes."""
+    if workers <= 1:
+        return _here(cells, job, listener)
+    return _in_processes(cells, job, workers, listener)
+
+
+def _here(cells: Sequence[Cell], job: Job, listener: Listener) -> Outcome:
+    stop = Stop()
+    store, workshop = Store(job.out), job.workshop()
+    events = Events(listener.epoch, listener.trial, listener.phase, stop.flag.is_set)
+    with stop.on_signals():
+        for cell in cells:
+            listener.started(cell)
+            try:
+                row = run_cell(cell, workshop, store, events)
+            except Interrupted:
+                return Outcome.INTERRUPTED
+            listener.ended(cell, row)
+            if stop.flag.is_set():
+                return Outcome.INTERRUPTED
+    return Outcome.DONE
+
+
+def _in_processes(cells: Sequence[Cell], job: Job, workers: int, listener: Listener) -> Outcome:
+    """A few spawned workers that take cells from one queue and report through another."""
+    context = multiprocessing.get_context("spawn")
+    stop = Stop(context.Event())
+    todo, news = context.Queue(), context.Queue()
+    for cell in cells:
+        todo.put(cell)
+    for _ in range(workers):
+        todo.put(None)
+    processes = [
+        context.Process(target=_work, args=(job, todo, news, stop.flag), daemon=True)
+        for _ in range(workers)
+    ]
+    with stop.on_signals():
+        for process in processes:
+            process.start()
+        try:
+            reached = _listen(cells, processes, news, listener, job.out)
+        finally:
+            if stop.flag.is_set():
+                for process in processes:
+                    process.join(timeout=60)
+            for process in processes:
+                if process.is_alive():
+                    process.terminate()
+    if stop.flag.is_set():
+        return Outcome.INTERRUPTED
+    return Outcome.DONE if reached else Outcome.INCOMPLETE
+
+
+def _listen(
+    cells: Sequence[Cell],
+    processes: Sequence[Any],
+    news: Any,
+    listener: Listener,
+    out: Path,
+) -> bool:
+    by_id = {cell.id: cell for cell in cells}
+    held: dict[int, Cell] = {}  # what each process is working on
+    open_processes = {process.pid for process in processes}
+    calls: dict[str, Callable[..., None]] = {
+        "phase": listener.phase,
+        "epoch": listener.epoch,
+        "trial": listener.trial,
+    }
+    ended = 0
+    while open_processes:
+        try:
+            pid, kind, cell_id, *rest = news.get(timeout=1.0)
+        except queue.Empty:
+            for process in processes:
+                if process.pid in open_processes and not process.is_alive():
+                    open_processes.discard(process.pid)
+                    if process.pid in held:
+                        ended += 1
+                        _bury(held.pop(process.pid), process.exitcode, out, listener)
+            continue
+        if kind == "bye":
+            open_processes.discard(pid)
+            held.pop(pid, None)
+            continue
+        cell = by_id[cell_id]
+        if kind == "started":
+            held[pid] = cell
+            listener.started(cell)
+        elif kind == "ended":
+            held.pop(pid, None)
+            ended += 1
+            listener.ended(cell, rest[0])
+        else:
+            calls[kind](cell, *rest)
+    return ended == len(cells)
+
+
+def _bury(cell: Cell, exitcode: int | None, out: Path, listener: Listener) -> None:
+    """Record a cell whose worker process died under it (killed, out of memory)."""
+    row: Row = {
+        "status": "failed",
+        "reason": f"its worker process ended with exit status {exitcode}; if it was killed for "
+        "want of memory, run with fewer --workers or a smaller evaluation.chunk",
+    }
+    Store(out).finish(cell, row)
+    listener.ended(cell, row)
+
+
+def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
+    """The life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    pid = os.getpid()
+
+    def stopping() -> bool:
+        return bool(stop.is_set()) or (parent is not None and not parent.is_alive())
+
+    def tell(kind: str) -> Callable[..., None]:
+        return lambda cell, *rest: news.put((pid, kind, cell.id, *rest))
+
+    events = Events(tell("epoch"), tell("trial"), tell("phase"), stopping)
+    store, workshop = Store(job.out), job.workshop()
+    while not stopping():
+        cell = todo.get()
+        if cell is None:
+            break
+        tell("started")(cell)
+        try:
+            row = run_cell(cell, workshop, store, events)
+        except Interrupted:
+            break
+        tell("ended")(cell, row)
+    news.put((pid, "bye", ""))

@@ -1,0 +1,213 @@
+"""The plan of a run: which cells there are, which pairs are skipped and why, and cell ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from bench.config import Config
+from bench.discovery import PluginInfo
+from bench.errors import UsageError, unknown
+from bench.pairs import Pair, pair_up
+from bench.registry import Registry
+
+# Raised when a change to the harness changes the numbers of an unchanged configuration.
+NUMERICS = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to train and evaluate.
+
+    Attributes:
+        dataset, prior, posterior: names in the registry.
+        model: the name that bench.toml gives the pair, or empty.
+        components: K, or None where nothing in the cell depends on it.
+        seed: the training seed.
+        settings: everything else that can change the cell's numbers, as JSON values.
+        reason: why the cell is skipped; empty where it runs.
+    """
+
+    dataset: str
+    prior: str
+    posterior: str
+    model: str
+    components: int | None
+    seed: int
+    settings: Mapping[str, Any] = field(hash=False)
+    reason: str = ""
+
+    @cached_property
+    def id(self) -> str:
+        """A hash of all that can change the cell's numbers."""
+        identity = {
+            "dataset": self.dataset,
+            "prior": self.prior,
+            "posterior": self.posterior,
+            "components": self.components,
+            "seed": self.seed,
+            "settings": self.settings,
+            "numerics": NUMERICS,
+        }
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def label(self) -> str:
+        """A name for people: dataset, model and K."""
+        pair = self.model or f"{self.prior} x {self.posterior}"
+        size = "" if self.components is None else f" K={self.components}"
+        return f"{self.dataset} {pair}{size} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do: ``cells`` in order, and the ``skipped`` with their reasons."""
+
+    cells: tuple[Cell, ...]
+    skipped: tuple[Cell, ...]
+
+
+def select_pairs(config: Config, registry: Registry) -> list[Pair]:
+    """The pairs that the selection names: by model, or every chosen prior x posterior.
+
+    Raises:
+        UsageError: an unknown name, or models named together with priors or posteriors.
+    """
+    run = config.run
+    if run.models:
+        if run.priors or run.posteriors:
+            raise UsageError(
+                "choose either models or priors and posteriors: found models "
+                f"{', '.join(run.models)} beside priors {', '.join(run.priors) or 'none'} and "
+                f"posteriors {', '.join(run.posteriors) or 'none'}"
+            )
+        chosen = [_named_pair(name, config.models) for name in dict.fromkeys(run.models)]
+    else:
+        priors = _chosen(run.priors, "prior", registry)
+        posteriors = _chosen(run.posteriors, "posterior", registry)
+        chosen = [(prior, posterior) for prior in priors for posterior in posteriors]
+    return [
+        pair_up(registry.get("prior", prior), registry.get("posterior", posterior), config.models)
+        for prior, posterior in chosen
+    ]
+
+
+def _named_pair(name: str, models: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+    by_folded = {known.casefold(): pair for known, pair in models.items()}
+    if name.casefold() not in by_folded:
+        raise unknown("model", name, models)
+    prior, posterior = by_folded[name.casefold()]
+    return prior, posterior
+
+
+def _chosen(names: Sequence[str], kind: str, registry: Registry) -> list[str]:
+    if not names or "all" in names:
+        return registry.names(kind)
+    return [registry.get(kind, name).name for name in dict.fromkeys(names)]
+
+
+def select_datasets(config: Config, registry: Registry) -> list[str]:
+    """The chosen datasets, in the order in which they were named."""
+    return _chosen(config.run.datasets, "dataset", registry)
+
+
+def make_plan(
+    config: Config,
+    registry: Registry,
+    fingerprints: Mapping[str, str],
+    device: str,
+    components_fixed: bool = True,
+) -> Plan:
+    """Cross pairs, datasets, components and seeds.
+
+    Args:
+        config: the settings; each dataset's own overrides are applied here.
+        registry: the plugins.
+        fingerprints: of each chosen dataset's evaluation data.
+        device: kind of device; numbers may differ between kinds.
+        components_fixed: whether the user chose K, so that tuning may not.
+    """
+    cells: list[Cell] = []
+    skipped: list[Cell] = []
+    pairs = select_pairs(config, registry)
+    for dataset, fingerprint in fingerprints.items():
+        local = config.for_dataset(dataset)
+        for pair in pairs:
+            settings = cell_settings(
+                local, pair, dataset, registry, fingerprint, device, components_fixed
+            )
+            sizes: list[int | None] = [None]
+            if pair.varies_with_components:
+                sizes = list(local.components_for(dataset))
+            if settings["tuning"] and "components" in settings["tuning"]["space"]:
+                sizes = sizes[:1]  # the search chooses K
+            for size in sizes if not pair.reason else sizes[:1]:
+                for seed in local.run.seeds if not pair.reason else local.run.seeds[:1]:
+                    cell = Cell(
+                        dataset,
+                        pair.prior,
+                        pair.posterior,
+                        pair.model,
+                        size,
+                        seed,
+                        settings,
+                        pair.reason,
+                    )
+                    (skipped if pair.reason else cells).append(cell)
+    return Plan(tuple(cells), tuple(skipped))
+
+
+def cell_settings(
+    config: Config,
+    pair: Pair,
+    dataset: str,
+    registry: Registry,
+    fingerprint: str,
+    device: str,
+    components_fixed: bool,
+) -> dict[str, Any]:
+    """All that can change a cell's numbers beside its names, K and seed."""
+    prior, posterior = registry.get("prior", pair.prior), registry.get("posterior", pair.posterior)
+    training = config.training.model_dump()
+    del training["checkpoint_seconds"]  # when the state is saved changes no number
+    return {
+        "training": training,
+        "model": config.model.model_dump(),
+        "evaluation": config.evaluation.model_dump(),
+        "prior": config.options("prior", pair.prior),
+        "posterior": config.options("posterior", pair.posterior),
+        "dataset": config.options("dataset", dataset),
+        "fingerprint": fingerprint,
+        "device": device,
+        "sources": {"prior": _source_hash(prior), "posterior": _source_hash(posterior)},
+        "tuning": tuning_settings(config, pair, components_fixed),
+    }
+
+
+def tuning_settings(config: Config, pair: Pair, components_fixed: bool) -> dict[str, Any]:
+    """The search of one cell as JSON values; empty where nothing is searched."""
+    if not config.tuning.trials:
+        return {}
+    space = {}
+    for key, table in config.tuning.space.items():
+        kind, _, rest = key.partition(".")
+        if kind in ("priors", "posteriors"):
+            name = rest.partition(".")[0]
+            if name not in (pair.prior if kind == "priors" else pair.posterior,):
+                continue
+        if key == "components" and (components_fixed or not pair.varies_with_components):
+            continue
+        space[key] = dict(table)
+    return {"trials": config.tuning.trials, "seed": config.tuning.seed, "space": space}
+
+
+def _source_hash(info: PluginInfo) -> str:
+    """A plugin whose code changed makes new cells."""
+    if info.path is None or not info.path.is_file():
+        return ""
+    return hashlib.sha256(info.path.read_bytes()).hexdigest()[:12]

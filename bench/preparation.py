@@ -1,0 +1,149 @@
+"""Everything that is checked and decided before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.cells import Workshop
+from bench.config import Config, default_preset, load_config
+from bench.config_check import check_names
+from bench.errors import DataError, PluginError, UsageError
+from bench.execution import Job, resolve_device, share_cores
+from bench.grid import Cell, Plan, make_plan, select_datasets
+from bench.registry import Registry
+from bench.store import Store
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user typed.
+
+    Attributes:
+        preset: a preset's name, or None for the one that bench.toml chooses.
+        config_file: the user's settings, or None for ./bench.toml.
+        plugins: files given with ``--plugin``.
+        sets: ``KEY=VALUE`` settings.
+        flags: other flags by dotted key; None where not given.
+        workers: processes; 0 decides from the machine.
+        fresh: train finished cells again.
+    """
+
+    preset: str | None
+    config_file: Path | None
+    plugins: tuple[Path, ...]
+    sets: tuple[str, ...]
+    flags: Mapping[str, Any]
+    workers: int = 0
+    fresh: bool = False
+
+    def config(self) -> Config:
+        """The settings that this request means."""
+        named = self.flags.get("run.datasets") is not None
+        preset = self.preset or default_preset(named, self.config_file, self.sets) or None
+        return load_config(preset, self.config_file, self.sets, self.flags)
+
+    @property
+    def components_fixed(self) -> bool:
+        """Whether the user chose K, so that tuning leaves it alone."""
+        chosen = self.flags.get("run.components") is not None
+        return chosen or any(text.startswith("run.components") for text in self.sets)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to start.
+
+    Attributes:
+        config: the settings.
+        plan: all cells and skipped pairs.
+        todo: the cells that are not finished yet.
+        job: what a worker needs.
+        workshop: the main process's own, with the data loaded.
+        workers: processes.
+    """
+
+    config: Config
+    plan: Plan
+    todo: tuple[Cell, ...]
+    job: Job
+    workshop: Workshop
+    workers: int
+
+
+def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
+    """Check every name, setting, file and plugin, and make the plan.
+
+    Args:
+        request: what the user typed.
+        notice: hears what is worth knowing but stops nothing.
+
+    Raises:
+        UsageError: something is wrong; nothing has trained or been written.
+    """
+    registry = Registry(request.plugins)
+    config = request.config()
+    _check_plugins(registry, config, notice)
+    check_names(config, registry)
+    device = _check_device(config.engine.device)
+    roots = tuple(Path(folder) for folder in config.run.data_dirs)
+    workshop = Workshop(config, registry, roots, torch.device(device))
+
+    names = select_datasets(config, registry)
+    _check_data(registry, config, names, roots)
+    fingerprints = {name: workshop.data(name).fingerprint for name in names}
+    plan = make_plan(
+        config, registry, fingerprints, device.partition(":")[0], request.components_fixed
+    )
+    out = Path(config.run.out)
+    store = Store(out, create=False)
+    todo = tuple(c for c in plan.cells if request.fresh or not store.finished(c))
+    workers, threads = share_cores(request.workers, config.engine.threads, len(todo), device)
+    job = Job(config, registry.plugins, roots, device, out, threads)
+    return Prepared(config, plan, todo, job, workshop, workers)
+
+
+def _check_plugins(registry: Registry, config: Config, notice: Callable[[str], None]) -> None:
+    """A broken plugin ends the run only where the user asked for it."""
+    run = config.run
+    named = {
+        *(("prior", name) for name in run.priors),
+        *(("posterior", name) for name in run.posteriors),
+        *(("dataset", name) for name in run.datasets),
+    }
+    for info in registry.broken(load=True):
+        asked = (info.kind, info.name) in named or info.path in registry.plugins
+        if asked:
+            raise PluginError(str(info.error))
+        notice(f"left out: {info.error}")
+
+
+def _check_device(wanted: str) -> str:
+    device = resolve_device(wanted)
+    if device.startswith("cuda"):
+        index = int(device.partition(":")[2] or 0)
+        if not torch.cuda.is_available() or index >= torch.cuda.device_count():
+            count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+            raise UsageError(
+                f"device {wanted!r} was asked for, but torch sees {count} CUDA devices. "
+                "Use --device cpu, or see `bench doctor`."
+            )
+    return device
+
+
+def _check_data(
+    registry: Registry, config: Config, names: Sequence[str], roots: Sequence[Path]
+) -> None:
+    """Report every missing dataset at once, with what would fix it."""
+    problems = []
+    for name in names:
+        dataset = registry.load("dataset", name)(**config.options("dataset", name))
+        message = dataset.missing_message(roots)
+        if message:
+            problems.append(message)
+    if problems:
+        raise DataError("\n".join(problems))

@@ -1,0 +1,215 @@
+"""``bench run``: prepare, execute, record, show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from bench import __version__
+from bench.estimate import estimate
+from bench.execution import Outcome, execute
+from bench.grid import Cell
+from bench.preparation import Prepared, Request, prepare
+from bench.report.summary import summarise
+from bench.report.tables import to_terminal
+from bench.store import Row, Store
+from bench.terminal import Display, duration
+from bench.tracking import CellRun, Tracker, git_commit
+from bench.training import Epoch
+from bench.tuning import TrialRecord
+
+EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+
+
+def run(request: Request, console: Console, *, dry: bool = False) -> int:
+    """Run a request to its end.
+
+    Args:
+        request: what the user typed.
+        console: where progress and the table go.
+        dry: print the plan and what it will cost; train and write nothing.
+
+    Returns:
+        The exit status: 0, 1 where a cell failed, 130 where the run was interrupted.
+
+    Raises:
+        UsageError: the request cannot be carried out; nothing has trained.
+    """
+
+    def notice(text: str) -> None:
+        console.print(text, style="yellow", markup=False, highlight=False)
+
+    prepared = prepare(request, notice)
+    show_plan(prepared, console)
+    if dry:
+        estimate(prepared, console)
+        return EXIT_OK
+    store = Store(prepared.job.out)
+    for cell in prepared.todo:
+        if request.fresh:
+            store.forget(cell)
+    store.skip(prepared.plan.skipped)
+    store.write_results()
+
+    outcome = Outcome.DONE
+    if prepared.todo:
+        outcome = _train(prepared, request, store, console, notice)
+    mine = {cell.id for cell in prepared.plan.cells}
+    rows = [row for row in store.rows() if row["cell"] in mine]
+    to_terminal(summarise(rows), console)
+    console.print(f"results: {store.out / 'results.csv'}", highlight=False, soft_wrap=True)
+    if outcome is Outcome.INTERRUPTED:
+        notice("interrupted; run the same command again to go on from here")
+        return EXIT_INTERRUPTED
+    failed = sum(row["status"] == "failed" for row in rows)
+    if failed or outcome is Outcome.INCOMPLETE:
+        notice(f"{failed} cells failed; their folders under {store.out / 'cells'} say why")
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def show_plan(prepared: Prepared, console: Console) -> None:
+    """One line about the size of the run, and the skipped pairs with their reasons."""
+    plan, job = prepared.plan, prepared.job
+    finished = len(plan.cells) - len(prepared.todo)
+    text = f"{len(plan.cells)} cells"
+    if finished:
+        text += f", {finished} finished before"
+    if plan.skipped:
+        text += f"; {len({(c.prior, c.posterior) for c in plan.skipped})} pairs skipped"
+    console.print(
+        f"{text}; {prepared.workers} worker(s) with {job.threads} thread(s) on {job.device}",
+        highlight=False,
+    )
+    reasons = {f"{c.prior} x {c.posterior}": c.reason for c in plan.skipped}
+    for pair, reason in reasons.items():
+        console.print(f"skipped: {pair}: {reason}", style="dim", highlight=False)
+
+
+def _train(
+    prepared: Prepared,
+    request: Request,
+    store: Store,
+    console: Console,
+    notice: Any,
+) -> Outcome:
+    config = prepared.config
+    tracker = Tracker(
+        uri=config.tracking.uri,
+        out=store.out,
+        experiment=config.tracking.experiment,
+        enabled=config.tracking.enabled,
+        notice=notice,
+    )
+    tags = {"bench.version": __version__, "git_commit": git_commit() or "unknown"}
+    tracker.start(
+        time.strftime("bench run %Y-%m-%d %H:%M:%S"),
+        {
+            "datasets": ", ".join(dict.fromkeys(cell.dataset for cell in prepared.plan.cells)),
+            "cells": len(prepared.plan.cells),
+            "seeds": str(config.run.seeds),
+            "preset": request.preset or "default",
+        },
+        tags,
+    )
+    datasets = {cell.dataset for cell in prepared.todo}
+    epochs = {name: config.for_dataset(name).training.epochs for name in datasets}
+    started = time.monotonic()
+    outcome = Outcome.INTERRUPTED
+    try:
+        with Display(console, prepared.todo, epochs) as display:
+            listener = Recorder(display, tracker, store, tags)
+            outcome = execute(prepared.todo, prepared.job, prepared.workers, listener)
+    finally:
+        statuses = {Outcome.DONE: "FINISHED", Outcome.INCOMPLETE: "FAILED"}
+        tracker.close(statuses.get(outcome, "KILLED"))
+        store.write_results()
+    console.print(f"took {duration(time.monotonic() - started)}", highlight=False)
+    return outcome
+
+
+class Recorder:
+    """Hands what cells do to the display, the tracker and the store."""
+
+    def __init__(
+        self, display: Display, tracker: Tracker, store: Store, tags: Mapping[str, str]
+    ) -> None:
+        self.display, self.tracker, self.store, self.tags = display, tracker, store, tags
+        self.runs: dict[str, CellRun] = {}
+        self.trials: dict[tuple[str, int], CellRun] = {}
+
+    def started(self, cell: Cell) -> None:
+        """A cell begins: its run is opened."""
+        self.display.started(cell)
+        tags = {
+            **self.tags,
+            "model": cell.model or f"{cell.prior} x {cell.posterior}",
+            "dataset": cell.dataset,
+            "dataset_fingerprint": cell.settings["fingerprint"],
+            "cell": cell.id,
+        }
+        self.runs[cell.id] = self.tracker.cell(cell.label, parameters(cell), tags)
+
+    def phase(self, cell: Cell, name: str) -> None:
+        """A cell goes on."""
+        self.display.phase(cell, name)
+
+    def epoch(self, cell: Cell, epoch: Epoch, trial: int | None) -> None:
+        """An epoch of a cell, or of one of its trials."""
+        self.display.epoch(cell, epoch, trial)
+        run = self.runs[cell.id] if trial is None else self._trial_run(cell, trial)
+        run.epoch(epoch)
+
+    def trial(self, cell: Cell, record: TrialRecord) -> None:
+        """A trial ends: a run beneath its cell's."""
+        self.display.trial(cell, record)
+        run = self._trial_run(cell, record.number, record.params)
+        metrics = {} if record.value is None else {"best_validation_bound": record.value}
+        run.finish("FAILED" if record.value is None else "FINISHED", metrics)
+        self.trials.pop((cell.id, record.number), None)
+
+    def _trial_run(
+        self, cell: Cell, number: int, values: Mapping[str, Any] | None = None
+    ) -> CellRun:
+        key = (cell.id, number)
+        if key not in self.trials:
+            self.trials[key] = self.tracker.cell(
+                f"trial {number}",
+                values or {},
+                {**self.tags, "cell": cell.id, "trial": str(number)},
+                parent=self.runs[cell.id],
+            )
+        return self.trials[key]
+
+    def ended(self, cell: Cell, row: Row) -> None:
+        """A cell is finished or has failed: its row is on disk already."""
+        self.display.ended(cell, row)
+        self.store.write_results()
+        numbers = {
+            name: float(value)
+            for name, value in row.items()
+            if isinstance(value, int | float) and name not in ("seed", "components")
+        }
+        self.runs.pop(cell.id).finish(
+            "FINISHED" if row["status"] == "ok" else "FAILED",
+            numbers,
+            folder=self.store.folder(cell.id),
+            purity=self.store.labels(cell.id),
+        )
+
+
+def parameters(cell: Cell) -> dict[str, Any]:
+    """A cell's settings, flat, as MLflow's parameters."""
+    flat: dict[str, Any] = {
+        "dataset": cell.dataset,
+        "prior": cell.prior,
+        "posterior": cell.posterior,
+        "components": cell.components,
+        "seed": cell.seed,
+    }
+    for section in ("training", "model", "evaluation", "prior", "posterior"):
+        flat.update({f"{section}.{k}": v for k, v in cell.settings[section].items()})
+    return flat

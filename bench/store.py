@@ -1,0 +1,152 @@
+"""Results on disk: a folder for every cell, written last of all its row; results.csv from them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+from bench.files import write_json, write_text
+from bench.grid import Cell
+
+COLUMNS = (
+    "cell", "dataset", "prior", "posterior", "model", "components", "seed", "status", "reason",
+    "epochs", "seconds", "parameters", "device", "nelbo", "nelbo_se", "nll", "nll_se",
+    "reconstruction", "kl_z", "kl_c", "entropy", "entropy_max", "effective_categories",
+    "categories_used", "category_information", "assignment", "purity", "purity_se",
+    "purity_chance", "purity_corrected", "nmi", "ari", "active_units", "collapsed",
+    "dataset_fingerprint",
+)  # fmt: skip
+"""The columns of results.csv; a blank means that the column does not apply."""
+
+COLLAPSED_BELOW = 0.1
+"""A cell whose categories carry less than this about x (nats) is marked collapsed."""
+
+Row = dict[str, Any]
+
+
+class Store:
+    """The folder of ``--out``.
+
+    A cell counts as finished only when its folder holds ``row.json``, which is written last.
+    Failures are recorded in the same way but are tried again by the next run.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+
+    def __init__(self, out: Path, *, create: bool = True) -> None:
+        self.out = out
+        if create:
+            self._make_writable()
+
+    def _make_writable(self) -> None:
+        try:
+            (self.out / "cells").mkdir(parents=True, exist_ok=True)
+            write_text(self.out / "cells" / ".writable", "")
+            (self.out / "cells" / ".writable").unlink()
+        except OSError as error:
+            raise UsageError(
+                f"--out {self.out} cannot be written ({error.strerror or error}). Expected a "
+                "folder that this user may write; choose another with --out DIR."
+            ) from error
+
+    def folder(self, cell_id: str) -> Path:
+        """Where everything about one cell lies."""
+        return self.out / "cells" / cell_id
+
+    def row(self, cell_id: str) -> Row | None:
+        """The cell's row, or None if it has not ended yet."""
+        path = self.folder(cell_id) / "row.json"
+        try:
+            found: Row = json.loads(path.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        return found
+
+    def labels(self, cell_id: str) -> list[Row]:
+        """The per-label purity of a cell; empty where it has none."""
+        try:
+            found: list[Row] = json.loads((self.folder(cell_id) / "purity.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return []
+        return found
+
+    def finished(self, cell: Cell) -> bool:
+        """Whether the cell need not be trained again."""
+        row = self.row(cell.id)
+        return row is not None and row["status"] == "ok"
+
+    def finish(self, cell: Cell, row: Mapping[str, Any]) -> None:
+        """Record how a cell ended, then drop the training state that it no longer needs."""
+        write_json(self.folder(cell.id) / "row.json", {**names_of(cell), **row})
+        if row["status"] == "ok":
+            (self.folder(cell.id) / "checkpoint.pt").unlink(missing_ok=True)
+
+    def skip(self, cells: Iterable[Cell]) -> None:
+        """Record the cells that have no meaning, with their reasons."""
+        path = self.out / "skipped.json"
+        known: dict[str, Row] = json.loads(path.read_text()) if path.exists() else {}
+        for cell in cells:
+            known[cell.id] = {**names_of(cell), "status": "skipped", "reason": cell.reason}
+        if known:
+            write_json(path, known)
+
+    def forget(self, cell: Cell) -> None:
+        """Remove all that is known of a cell (``--fresh``)."""
+        shutil.rmtree(self.folder(cell.id), ignore_errors=True)
+
+    def rows(self) -> list[Row]:
+        """Every row of the store, finished, failed and skipped."""
+        found = []
+        for folder in sorted((self.out / "cells").glob("*/row.json")):
+            row = self.row(folder.parent.name)
+            if row is not None:
+                found.append(row)
+        skipped = self.out / "skipped.json"
+        if skipped.exists():
+            found.extend(json.loads(skipped.read_text()).values())
+        keys = ("dataset", "prior", "posterior", "components", "seed")
+        return sorted(found, key=lambda row: [_sortable(row.get(key)) for key in keys])
+
+    def write_results(self) -> None:
+        """Write results.csv anew from the cells' rows, atomically."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for row in self.rows():
+            writer.writerow({key: _cell_text(row.get(key)) for key in COLUMNS})
+        write_text(self.out / "results.csv", text.getvalue())
+
+
+def names_of(cell: Cell) -> Row:
+    """The columns that say which cell it is."""
+    return {
+        "cell": cell.id,
+        "dataset": cell.dataset,
+        "prior": cell.prior,
+        "posterior": cell.posterior,
+        "model": cell.model,
+        "components": cell.components,
+        "seed": cell.seed,
+        "dataset_fingerprint": cell.settings["fingerprint"],
+    }
+
+
+def _sortable(value: Any) -> tuple[bool, Any]:
+    return (value is not None, value if value is not None else 0)
+
+
+def _cell_text(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return repr(round(value, 6))
+    return value

@@ -1,0 +1,7 @@
+"""MLflow tracking that can neither stop nor slow a run; MLflow itself is imported late, aside."""
+
+from bench.tracking.runs import CellRun, Tracker
+from bench.tracking.source import git_commit
+from bench.tracking.ui import open_ui
+
+__all__ = ["CellRun", "Tracker", "git_commit", "open_ui"]

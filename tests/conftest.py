@@ -1,0 +1,20 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ("_skips",)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real data: BENCH_TEST_DATA, else ../shared/data beside the checkout."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("BENCH_TEST_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"shared data: {folder} is absent (set BENCH_TEST_DATA to a data folder)")
+    return folder
