@@ -86,10 +86,9 @@ def run(
     fresh: Annotated[bool, typer.Option(help="Train finished cells again.")] = False,
 ) -> None:
     """Train and evaluate every chosen prior x posterior x dataset; go on where a run stopped."""
-    from rich.console import Console
-
     from bench.preparation import Request
     from bench.runner import run as run_request
+    from bench.terminal import open_console
 
     flags = {
         "run.priors": priors,
@@ -107,7 +106,7 @@ def run(
     request = Request(
         preset, config, tuple(plugin or ()), tuple(settings or ()), flags, workers, fresh
     )
-    raise typer.Exit(run_request(request, Console(), dry=dry_run))
+    raise typer.Exit(run_request(request, open_console(), dry=dry_run))
 
 
 @app.command(name="list")

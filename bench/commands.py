@@ -18,6 +18,7 @@ from bench.registry import KINDS, Registry
 from bench.report.summary import summarise
 from bench.report.tables import FORMATS, to_terminal
 from bench.store import Store
+from bench.terminal import open_console
 
 
 def settings_for(out: Path | None, data_dirs: Sequence[Path], config_file: Path | None) -> Config:
@@ -46,7 +47,7 @@ def show_report(out: Path | None, format_: str, config_file: Path | None) -> Non
         )
     lines = summarise(rows)
     if format_ == "terminal":
-        to_terminal(lines, Console())
+        to_terminal(lines, open_console())
     else:
         sys.stdout.write(FORMATS[format_](lines))
 

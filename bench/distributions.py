@@ -124,7 +124,8 @@ class Mixture(Distribution):
         """p(j | value), shape (..., groups): flattened inner mixtures are summed back."""
         joint = self.component_log_prob(value)
         posterior = F.softmax(joint + self.log_weights.to(joint.dtype), dim=-1)
-        return posterior.unflatten(-1, (self.groups, -1)).sum(-1)
+        grouped: Tensor = posterior.unflatten(-1, (self.groups, -1)).sum(-1)
+        return grouped
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None

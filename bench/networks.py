@@ -52,8 +52,9 @@ def means_apart(count: int, size: int, radius: float) -> Tensor:
     """
     directions = torch.randn(count, size)
     if count <= size:
-        directions = nn.init.orthogonal_(directions)
-    return radius * directions / directions.norm(dim=1, keepdim=True)
+        nn.init.orthogonal_(directions)
+    lengths: Tensor = directions.norm(dim=1, keepdim=True)
+    return radius * directions / lengths
 
 
 class Linear(nn.Module):

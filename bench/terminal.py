@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,15 @@ from bench.training import Epoch
 from bench.tuning import TrialRecord
 
 QUIET_SECONDS = 10.0
+FILE_WIDTH = 140
+
+
+def open_console() -> Console:
+    """The console of a command: a file or a pipe is as wide as the widest table needs."""
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = FILE_WIDTH
+    return console
 
 
 @dataclass

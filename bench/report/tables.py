@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,6 +17,11 @@ HEADINGS = (
     "model", "K", "seeds", "NELBO", "NLL", "exp H(c)", "I(c;x)", "purity (chance)", "corrected",
     "NMI", "ARI", "units", "marks",
 )  # fmt: skip
+
+NARROW = ("model", "K", "NELBO", "I(c;x)", "purity (chance)", "marks")
+"""The columns that are left where the terminal is too narrow for all."""
+
+FULL_WIDTH = 125
 
 LEGEND = (
     "NELBO, NLL and I(c;x) in nats; NELBO and NLL are bounds, lower is better. "
@@ -69,15 +75,15 @@ def to_terminal(lines: Sequence[Line], console: Console) -> None:
     """Print a table for each dataset; skipped pairs and failures with their reasons below."""
     for dataset, group in by_dataset(lines).items():
         ran = [line for line in group if line.marks != ["skipped"]]
-        table = Table(title=dataset, title_justify="left", header_style="bold", expand=False)
-        for heading in HEADINGS:
-            right = heading not in ("model", "marks")
-            table.add_column(
-                heading, justify="right" if right else "left", no_wrap=heading != "marks"
-            )
+        shown = HEADINGS if console.width >= FULL_WIDTH else NARROW
+        table = Table(title=dataset, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+        for heading in shown:
+            text = heading in ("model", "marks")
+            table.add_column(heading, justify="left" if text else "right", no_wrap=not text)
         for line in ran:
             style = "dim" if line.marks and line.marks[0].startswith("collapsed") else ""
-            table.add_row(*(escape(text) for text in cells(line)), style=style)
+            texts = dict(zip(HEADINGS, cells(line), strict=True))
+            table.add_row(*(escape(texts[heading]) for heading in shown), style=style)
         console.print(table)
         for line in group:
             if line.note:

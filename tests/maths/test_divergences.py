@@ -74,11 +74,9 @@ def test_t1_in_a_model(prior: type, posterior: type, path: str) -> None:
     if prior is not Standard:
         size = 1 if prior is MixtureOfGaussians else 2
         set_components(p, TARGET.loc.expand(size, -1), TARGET.scale.expand(size, -1))
-    several = posterior is JointPosterior
+    mean, std = ([MEAN] * 2, [STD] * 2) if posterior is JointPosterior else (MEAN, STD)
     pi = None if posterior is Continuous else (0.3, 0.7)
-    q = set_head(
-        posterior(spec), pi, [MEAN] * 2 if several else MEAN, [STD] * 2 if several else STD
-    )
+    q = set_head(posterior(spec), pi, mean, std)
     model = assemble(spec, p, q, Affine({"z": [[0.0] * 3]}, [0.0], std=1.0))
     x = copies([0.0], 4000)
     if path == "terms":

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from maths.cases import case
-from maths.cells import Affine, assemble, copies, set_head, tensor
-from maths.paths import close, generator, within
+from maths.cells import Affine, Fixed, assemble, copies, set_head, tensor
+from maths.paths import close, generator, nodes, within
 from scipy import stats
+from torch import Tensor
 
 from bench.bounds import elbo_enumerated, importance_log_likelihood
 from bench.distributions import gumbel_noise
-from bench.joint import OneHotCategorical
+from bench.joint import DiagNormal, Joint, OneHotCategorical
 from bench.model import Model
 from bench.posteriors.independent import Independent
 from bench.posteriors.joint import JointPosterior
@@ -43,10 +42,11 @@ def counterexample(posterior: type) -> Model:
 def test_t5_relaxed_terms_exceed_the_evidence(posterior: type) -> None:
     model, x = counterexample(posterior), copies([X], 40_000)
     noise = model.noise((len(x),), generator())
-    relaxed = model.terms(x, noise, temperature=1.0).elbo()
+    relaxed = model.terms(x, noise, temperature=1.0).elbo().detach()
     within(relaxed, RELAXED, "the relaxed terms")
     assert float(relaxed.mean()) > LOG_P + 0.3
-    close(float(objective(model, x, noise, 1.0, 1.0)), -float(relaxed.mean()), "the objective")
+    loss = float(objective(model, x, noise, 1.0, 1.0).detach())
+    close(loss, -float(relaxed.mean()), "the objective")
 
 
 @pytest.mark.parametrize("posterior", [Independent, JointPosterior])
@@ -56,7 +56,7 @@ def test_t5_valid_bounds_do_not(posterior: type) -> None:
     exact = elbo_enumerated(model, x, generator()).elbo()
     weighted = importance_log_likelihood(model, x, 3, generator())
     for bound in (hard, exact, weighted):
-        assert torch.allclose(bound, tensor(LOG_P).expand(50), atol=1e-9)
+        assert torch.allclose(bound.detach(), tensor(LOG_P).expand(50), atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,40 @@ def test_draws_are_one_hot_with_the_right_frequencies() -> None:
         within(draws[:, k], p, f"the frequency of {k}")
 
 
+def t18_with_linear_scales() -> Model:
+    """T18's posterior as MATHS relaxes it: means and standard deviations linear in c.
+
+    The shipped head is linear in the log-variance instead, which agrees at the vertices only.
+    """
+    spec = case("t18").model.spec
+    loc, scale = tensor([[-0.2], [0.9]]), tensor([[0.6], [0.8]])
+
+    def make(x: Tensor) -> Joint:
+        logits = tensor((0.35, 0.65)).log().expand(len(x), 2)
+        given = OneHotCategorical(logits)
+        return Joint(c=given, z=lambda v: DiagNormal(v["c"] @ loc, v["c"] @ scale))
+
+    shipped = case("t18").model
+    return assemble(spec, shipped.prior, Fixed(spec, make), shipped.decoder, "bernoulli")
+
+
+def relaxed_expectation(model: Model, temperature: float) -> float:
+    """E over z and c of the relaxed terms: a grid over z times quantiles of Gumbel differences."""
+    noise, weight = nodes(model)
+    some = slice(350, -350, 5)
+    z, weight = noise["z"][some], 5.0 * weight[some]
+    count = 2000
+    u = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    gumbels = torch.stack([torch.logit(u), torch.zeros_like(u)], dim=1).repeat(len(z), 1)
+    rows = {"z": z.repeat_interleave(count, 0), "c": gumbels}
+    with torch.no_grad():
+        values = model.terms(copies(case("t18").x, len(gumbels)), rows, temperature).elbo()
+    return float(weight.repeat_interleave(count) @ values) / count
+
+
 @pytest.mark.parametrize(
     ("temperature", "value"), [(1.0, -1.6766954), (0.5, -1.6824168), (0.1, -1.6969918)]
 )
 def test_t18_relaxed_terms_are_optimistic(temperature: float, value: float) -> None:
-    subject = case("t18")
-    x = copies(subject.x, 200_000)
-    noise = subject.model.noise((len(x),), generator(6))
-    relaxed = subject.model.terms(x, noise, temperature).elbo().detach()
-    error = float(relaxed.std() / math.sqrt(len(x)))
-    print(float(relaxed.mean()), error)
-    within(relaxed, value, "the relaxed terms")
+    close(relaxed_expectation(t18_with_linear_scales(), temperature), value, "the relaxed terms")
+    assert relaxed_expectation(case("t18").model, temperature) > case("t18").elbo + 0.005

@@ -1,0 +1,172 @@
+"""The search: seeded, resumable after any interruption, honest about failures."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import BenchError, UsageError
+from bench.spaces import Choice, Float, Int, Range
+from bench.training import Interrupted, TrainingFailed
+from bench.tuning import TrialRecord, TuningResult, search
+
+SPACE: dict[str, Range] = {
+    "training.learning_rate": Float(1e-4, 1e-2, log=True),
+    "training.temperature_start": Float(0.5, 2.0),
+    "components": Int(5, 100, log=True),
+    "priors.example.kind": Choice(("narrow", "wide")),
+}
+TRIALS = 8
+Objective = Callable[[int, dict[str, Any]], float]
+
+
+def bound(number: int, params: dict[str, Any]) -> float:
+    wide = params["priors.example.kind"] == "wide"
+    return -abs(params["components"] - 40) - 1e3 * params["training.learning_rate"] + wide
+
+
+def tune(folder: Path, objective: Objective = bound, **changes: Any) -> TuningResult:
+    settings = {"trials": TRIALS, "seed": 3, "study": "cell", **changes}
+    space = settings.pop("space", SPACE)
+    return search(space, objective, journal=folder / "tuning.journal", **settings)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> TuningResult:
+    return tune(tmp_path_factory.mktemp("undisturbed"))
+
+
+def test_finds_the_best_of_its_trials(undisturbed: TuningResult) -> None:
+    best = max(undisturbed.trials, key=lambda t: t.value if t.value is not None else -1e9)
+    assert (undisturbed.best, undisturbed.value) == (best.params, best.value)
+    assert [trial.number for trial in undisturbed.trials] == list(range(TRIALS))
+    assert len({str(trial.params) for trial in undisturbed.trials}) == TRIALS
+
+
+def test_draws_lie_in_their_ranges(undisturbed: TuningResult) -> None:
+    for trial in undisturbed.trials:
+        assert 1e-4 <= trial.params["training.learning_rate"] <= 1e-2
+        assert type(trial.params["components"]) is int
+        assert trial.params["priors.example.kind"] in ("narrow", "wide")
+
+
+def test_the_sampler_learns_from_earlier_trials(tmp_path: Path, undisturbed: TuningResult) -> None:
+    other = tune(tmp_path, lambda number, params: -bound(number, params))
+    same = [a.params == b.params for a, b in zip(other.trials, undisturbed.trials, strict=True)]
+    assert all(same[:4])
+    assert not any(same[5:])
+
+
+def test_another_seed_draws_anew_in_the_same_journal(tmp_path: Path) -> None:
+    first, second = tune(tmp_path, seed=1, trials=2), tune(tmp_path, seed=2, trials=2)
+    assert not {str(t.params) for t in first.trials} & {str(t.params) for t in second.trials}
+
+
+def test_a_changed_space_is_another_search(tmp_path: Path) -> None:
+    tune(tmp_path, trials=2)
+    changed = tune(tmp_path, lambda *_: 0.0, space={"components": Choice((1, 2))}, trials=2)
+    assert all(trial.params.keys() == {"components"} for trial in changed.trials)
+
+
+def test_a_finished_search_runs_nothing(tmp_path: Path) -> None:
+    first = tune(tmp_path, trials=4)
+    again = tune(tmp_path, lambda *_: pytest.fail("a trial was run twice"), trials=4)
+    assert again == first
+
+
+def test_a_larger_budget_goes_on(tmp_path: Path) -> None:
+    first, seen = tune(tmp_path, trials=3), list[TrialRecord]()
+    longer = tune(tmp_path, trials=5, on_trial=seen.append)
+    assert longer.trials[:3] == first.trials
+    assert seen == longer.trials[3:]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("stop"), RuntimeError("oom")])
+def test_an_interrupted_search_resumes_to_the_same_trials(
+    tmp_path: Path, undisturbed: TuningResult, error: BaseException
+) -> None:
+    def interrupted(number: int, params: dict[str, Any]) -> float:
+        if number == 5:
+            raise error
+        return bound(number, params)
+
+    with pytest.raises(type(error)):
+        tune(tmp_path, interrupted)
+    assert tune(tmp_path) == undisturbed
+
+
+def test_a_killed_search_resumes_to_the_same_trials(
+    tmp_path: Path, undisturbed: TuningResult
+) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "from test_tuning import bound, tune\n"
+        "def dies(number, params):\n"
+        "    if number == 4: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return bound(number, params)\n"
+        "tune(Path(sys.argv[1]), dies)\n"
+    )
+    here = str(Path(__file__).parent)
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path), here], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    seen: list[TrialRecord] = []
+    assert tune(tmp_path, on_trial=seen.append) == undisturbed
+    assert [trial.number for trial in seen] == [4, 5, 6, 7]
+
+
+def test_a_line_cut_short_does_not_spoil_the_journal(tmp_path: Path) -> None:
+    first = tune(tmp_path, trials=3)
+    with (tmp_path / "tuning.journal").open("ab") as stream:
+        stream.write(b'{"op_code":4,"wor')
+    assert tune(tmp_path, trials=4).trials[:3] == first.trials
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [(TrainingFailed("it diverged"), "it diverged"), (float("nan"), "the objective is nan")],
+)
+def test_a_failed_trial_is_recorded_and_counts(
+    tmp_path: Path, outcome: float | Exception, reason: str
+) -> None:
+    def fails_once(number: int, params: dict[str, Any]) -> float:
+        if number != 1:
+            return bound(number, params)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    result = tune(tmp_path, fails_once, trials=4)
+    failed = [trial for trial in result.trials if trial.state == "failed"]
+    assert [(trial.number, trial.value, trial.reason) for trial in failed] == [(1, None, reason)]
+    assert tune(tmp_path, trials=4) == result
+
+
+def test_when_all_fail_it_says_so_and_starts_over_next_time(tmp_path: Path) -> None:
+    def fails(number: int, params: dict[str, Any]) -> float:
+        raise TrainingFailed("it diverged")
+
+    with pytest.raises(BenchError, match="all 3 trials of cell failed; the last one: it diverged"):
+        tune(tmp_path, fails, trials=3)
+    assert all(trial.state == "complete" for trial in tune(tmp_path, trials=3).trials)
+
+
+def test_an_objective_of_zero_is_a_value_like_another(tmp_path: Path) -> None:
+    assert tune(tmp_path, lambda number, _: [0.0, -1.0][number], trials=2).value == 0.0
+
+
+@pytest.mark.parametrize("changes", [{"space": {}}, {"trials": 0}])
+def test_nothing_to_search_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="a search needs a space and at least 1 trial"):
+        tune(tmp_path, **changes)
+
+
+def test_importing_the_module_imports_no_optuna() -> None:
+    code = "import sys, bench.tuning; sys.exit('optuna' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
