@@ -202,6 +202,8 @@ def tuning_settings(config: Config, pair: Pair, components_fixed: bool) -> dict[
                 continue
         if key == "components" and (components_fixed or not pair.varies_with_components):
             continue
+        if key.startswith("training.temperature") and not pair.categorical:
+            continue  # nothing is relaxed: the trials would differ in nothing
         space[key] = dict(table)
     return {"trials": config.tuning.trials, "seed": config.tuning.seed, "space": space}
 

@@ -17,6 +17,7 @@ class Pair:
     model: str = ""
     reason: str = ""
     varies_with_components: bool = False
+    categorical: bool = False
 
     @property
     def label(self) -> str:
@@ -38,4 +39,5 @@ def pair_up(prior: PluginInfo, posterior: PluginInfo, models: Mapping[str, Seque
         names[0] if names else "",
         reason,
         prior.mixture or posterior.categorical,
+        posterior.categorical,
     )

@@ -19,7 +19,7 @@ from bench.training import Epoch
 from bench.tuning import TrialRecord
 
 QUIET_SECONDS = 10.0
-FILE_WIDTH = 140
+FILE_WIDTH = 160
 
 
 def open_console() -> Console:

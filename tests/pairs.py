@@ -6,37 +6,29 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.grid import pair_up
 from bench.model import Model
+from bench.pairs import pair_up
 from bench.registry import Registry
 from bench.spec import Spec
 
-
-def _pairs() -> list[tuple[str, str]]:
-    registry = Registry()
-    return [
-        (prior.name, posterior.name)
-        for prior in registry.infos("prior")
-        for posterior in registry.infos("posterior")
-        if not pair_up(prior, posterior, {}).reason
-    ]
-
-
-PAIRS = _pairs()
-CATEGORICAL = [pair for pair in PAIRS if Registry().get("posterior", pair[1]).categorical]
+REGISTRY = Registry()
+PAIRS = [
+    (prior.name, posterior.name)
+    for prior in REGISTRY.infos("prior")
+    for posterior in REGISTRY.infos("posterior")
+    if not pair_up(prior, posterior, {}).reason
+]
 
 each_pair = pytest.mark.parametrize(("prior", "posterior"), PAIRS)
-each_categorical_pair = pytest.mark.parametrize(("prior", "posterior"), CATEGORICAL)
 
 
 def spec_of(prior: str, posterior: str, *, size: int = 4, **sizes: int) -> Spec:
-    registry = Registry()
-    categorical = registry.get("posterior", posterior).categorical
+    categorical = REGISTRY.get("posterior", posterior).categorical
     defaults = {"latent_dim": 2, "components": 3, "hidden": 5}
     return Spec(
         event_shape=(size,),
         categories=sizes.pop("categories", 3) if categorical else None,
-        latents=registry.get("prior", prior).latents,
+        latents=REGISTRY.get("prior", prior).latents,
         **{**defaults, **sizes},
     )
 
@@ -52,11 +44,10 @@ def build(
     likelihood: str = "bernoulli",
 ) -> Model:
     """A pair whose every learned parameter is moved off its start, without the global generator."""
-    registry = Registry()
     spec = spec_of(prior, posterior) if spec is None else spec
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        made = registry.load("prior", prior)(spec), registry.load("posterior", posterior)(spec)
+        made = REGISTRY.load("prior", prior)(spec), REGISTRY.load("posterior", posterior)(spec)
         model = Model(spec, *made, likelihood)
         with torch.no_grad():
             for parameter in model.parameters():

@@ -156,7 +156,8 @@ def _categories(
         "purity_se": labelled.macro_se,
         "purity_chance": labelled.macro_chance,
         "purity_corrected": labelled.macro_corrected,
-        "nmi": hard.nmi,
+        "nmi": labelled.nmi,
+        "nmi_hard": hard.nmi,
         "ari": hard.ari,
         "ami": hard.ami,
     }

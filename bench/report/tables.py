@@ -21,7 +21,7 @@ HEADINGS = (
 NARROW = ("model", "K", "NELBO", "I(c;x)", "purity (chance)", "marks")
 """The columns that are left where the terminal is too narrow for all."""
 
-FULL_WIDTH = 125
+FULL_WIDTH = 135
 
 LEGEND = (
     "NELBO, NLL and I(c;x) in nats; NELBO and NLL are bounds, lower is better. "
@@ -29,6 +29,7 @@ LEGEND = (
     "where there is one seed. "
     "Categories are q(c|x), or p(component|x) (marked °) where the model has no category. "
     "Purity is the macro average over labels, beside its chance level (exact permutation null). "
+    "NMI is of the soft assignment, ARI of its argmax. "
     "collapsed: I(c;x) below 0.1 nats."
 )
 
@@ -79,7 +80,8 @@ def to_terminal(lines: Sequence[Line], console: Console) -> None:
         table = Table(title=dataset, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
         for heading in shown:
             text = heading in ("model", "marks")
-            table.add_column(heading, justify="left" if text else "right", no_wrap=not text)
+            wide = heading == "model" and console.width >= FULL_WIDTH
+            table.add_column(heading, justify="left" if text else "right", no_wrap=wide or not text)
         for line in ran:
             style = "dim" if line.marks and line.marks[0].startswith("collapsed") else ""
             texts = dict(zip(HEADINGS, cells(line), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ Job = Callable[[Session], None]
 QUEUE_LENGTH = 10_000  # jobs; a store that is this far behind is given up
 FLUSH_SECONDS = 10.0  # between batches of a cell's epochs, so that a long cell can be watched
 FLUSH_POINTS = 800
-REASON_LENGTH = 300
+REASON_LENGTH = 240
 
 
 class Tracker:
@@ -95,11 +96,12 @@ class Tracker:
                 run.finish("KILLED", {})
         self._parent.finish(status, {})
         self._parent = None
-        with suppress(queue.Full):
-            self._jobs.put_nowait(None)
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            self.stop(f"the store did not answer within {timeout:g} seconds")
+        if self._on:
+            with suppress(queue.Full):
+                self._jobs.put_nowait(None)
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                self.stop(f"the store did not answer within {timeout:g} seconds.")
         self._on = False
 
     def send(self, job: Job) -> None:
@@ -109,7 +111,7 @@ class Tracker:
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
-            self.stop(f"the store is {QUEUE_LENGTH} records behind")
+            self.stop(f"the store is {QUEUE_LENGTH} records behind.")
 
     def stop(self, reason: str) -> None:
         """End tracking and tell the user, once, why."""
@@ -130,8 +132,15 @@ class Tracker:
                     job(session)
         except Exception as error:
             # Anything at all: a broken MLflow must not cost a cell.
-            said = " ".join(str(error).split())[:REASON_LENGTH]
-            self.stop(f"{type(error).__name__}: {said}.")
+            self.stop(f"{type(error).__name__}: {_short(str(error))}.")
+
+
+def _short(text: str) -> str:
+    """On one line, without passwords; of a long message the middle is cut, as causes come last."""
+    text = re.sub(r"//[^/@\s]+@", "//***@", " ".join(text.split())).rstrip(".")
+    if len(text) <= REASON_LENGTH:
+        return text
+    return f"{text[: REASON_LENGTH // 2]} ... {text[-REASON_LENGTH // 2 :]}"
 
 
 class CellRun:

@@ -13,7 +13,6 @@ from bench.model import Model
 from bench.plugin import Posterior, Prior
 from bench.priors.conditional import Conditional
 from bench.priors.mog import MixtureOfGaussians
-from bench.registry import Registry
 from bench.spec import Spec
 
 Numbers = Sequence[float] | Sequence[Sequence[float]]
@@ -168,7 +167,3 @@ def mixture(weights: Sequence[float], mean: object, std: object) -> Mixture:
 def copies(x: Sequence[float], count: int) -> Tensor:
     """One datum ``count`` times: independent draws of one estimator."""
     return tensor(x).expand(count, -1)
-
-
-def load(kind: str, name: str) -> type:
-    return Registry().load(kind, name)
