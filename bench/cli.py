@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from bench import __version__
@@ -215,20 +215,13 @@ def data_import(
 
 def main() -> None:
     """The entry point: every mistake of the user's is one message, never a traceback."""
+    # Outside of training, which saves first, Ctrl-C simply ends; typer would exit with status 1.
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     try:
-        status = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        app()
     except UsageError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except BenchError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(status if isinstance(status, int) else 0)

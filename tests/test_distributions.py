@@ -217,6 +217,11 @@ def test_gumbel_noise_is_finite_in_float32() -> None:
     assert noise.mean().item() == pytest.approx(0.5772, abs=0.01)
 
 
+def test_gumbel_noise_survives_a_draw_of_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tensor, "exponential_", lambda self, generator=None: self.zero_())
+    assert gumbel_noise((3,), None, torch.zeros(())).isfinite().all()
+
+
 def test_no_closed_form_is_none() -> None:
     assert closed_form_kl(rows(), Mixture(_flat(columns()))) is None
 

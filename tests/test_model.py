@@ -11,6 +11,7 @@ from pairs import PAIRS, REGISTRY, build, data, each_pair, seeded, spec_of
 from torch import Tensor, nn
 
 from bench.bounds import elbo_enumerated, importance_log_likelihood, log_weights
+from bench.distributions import DiagNormal, Mixture
 from bench.errors import PluginError
 from bench.joint import Joint, OneHotCategorical
 from bench.model import Model, Terms
@@ -209,3 +210,19 @@ def test_what_the_head_of_z_sees(posterior: str, prior: str) -> None:
     for layer in range(len(before)):
         assert torch.equal(before[layer], after[layer]) != sees_probabilities
         assert torch.equal(before[layer, 0], before[layer, 1]) != sees_one_hot
+
+
+@each_pair
+def test_log_variances_stay_within_their_bounds(prior: str, posterior: str) -> None:
+    """However far parameters go, log-variances stay in the protocol's [-6, 2]."""
+    model, x = build(prior, posterior, noise=30.0), data(9)
+    q, p = model.posterior(x), model.joint_prior()
+    draw = q.sample((), seeded())
+    for joint in (q, p):
+        for name in model.spec.latents:
+            factor = joint.given(name, draw)
+            parts = factor.components if isinstance(factor, Mixture) else factor
+            assert isinstance(parts, DiagNormal)
+            assert float(parts.log_variance.min()) >= -6.0 - 1e-9
+            assert float(parts.log_variance.max()) <= 2.0 + 1e-9
+    assert elbo_enumerated(model, x, seeded()).elbo().isfinite().all()

@@ -86,14 +86,16 @@ def evaluate(model: Model, data: LoadedData, config: EvaluationConfig) -> Report
 
 def _bounds(model: Model, test: Tensor, prior: Joint, config: EvaluationConfig) -> dict[str, Array]:
     """Per-example values; nelbo = reconstruction + kl_z + kl_c, all as costs in nats."""
-    generator = torch.Generator(test.device).manual_seed(config.seed)
+    # Streams of their own: the bound does not move when importance_samples does.
+    elbo_noise = torch.Generator(test.device).manual_seed(config.seed)
+    weight_noise = torch.Generator(test.device).manual_seed(config.seed + 2)
     names = ("nelbo", "nll", "reconstruction", "kl_z", "kl_c")
     found: dict[str, list[Tensor]] = {name: [] for name in names}
     for rows in test.split(ROWS):
         x = rows.float()
         draws = [
             elbo_enumerated(
-                model, x, generator, prior=prior, prune=config.prune, chunk=config.chunk
+                model, x, elbo_noise, prior=prior, prune=config.prune, chunk=config.chunk
             )
             for _ in range(config.elbo_samples)
         ]
@@ -105,7 +107,7 @@ def _bounds(model: Model, test: Tensor, prior: Joint, config: EvaluationConfig) 
         found["kl_c"].append(torch.stack([terms.kl_c for terms in draws]).mean(0))
         found["nll"].append(
             -importance_log_likelihood(
-                model, x, config.importance_samples, generator, prior=prior, chunk=config.chunk
+                model, x, config.importance_samples, weight_noise, prior=prior, chunk=config.chunk
             )
         )
     return {name: torch.cat(parts).double().cpu().numpy() for name, parts in found.items()}
