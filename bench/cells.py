@@ -32,6 +32,7 @@ class Events:
     """What a cell tells while it runs; every field may be replaced by the listener's function."""
 
     epoch: Callable[[Cell, Epoch, int | None], None] = lambda *_: None
+    trying: Callable[[Cell, int, dict[str, Any]], None] = lambda *_: None
     trial: Callable[[Cell, TrialRecord], None] = lambda *_: None
     phase: Callable[[Cell, str], None] = lambda *_: None
     stop: Callable[[], bool] = lambda: False
@@ -179,6 +180,7 @@ def _tune(cell: Cell, workshop: Workshop, out: Path, events: Events) -> dict[str
             chosen.setdefault(f"{kind}s.{name}.{option}", declared)
 
     def objective(number: int, values: dict[str, Any]) -> float:
+        events.trying(cell, number, values)
         config, components = workshop.settings(cell, values)
         seed = TRIAL_SEED + number
         model = workshop.model(cell, config, components, seed)

@@ -81,9 +81,9 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting of bench.toml."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option(help="Print the plan and its cost; train nothing.")
+        bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
     ] = False,
-    fresh: Annotated[bool, typer.Option(help="Train finished cells again.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train finished cells again.")] = False,
 ) -> None:
     """Train and evaluate every chosen prior x posterior x dataset; go on where a run stopped."""
     from bench.preparation import Request

@@ -148,7 +148,9 @@ def fetch_data(
 
         for dataset in datasets:
             for path in fetch_dataset(dataset, root, progress=progress):
-                console.print(f"{dataset.name}: {path}", highlight=False, soft_wrap=True)
+                console.print(
+                    f"{dataset.name}: {path}", markup=False, highlight=False, soft_wrap=True
+                )
 
 
 def import_data(
@@ -170,7 +172,7 @@ def import_data(
     imported = import_dataset(dataset, path, root, unverified=unverified)
     console = Console()
     for file in imported.files:
-        console.print(f"{name}: {file}", highlight=False, soft_wrap=True)
+        console.print(f"{name}: {file}", markup=False, highlight=False, soft_wrap=True)
     if not imported.verified:
         console.print(
             "not the published files: results on them carry their own fingerprint and are marked",

@@ -146,8 +146,9 @@ def check_names(config: Config, registry: Registry) -> None:
         for name, options in getattr(config, plural).items():
             for option in options:
                 _check_option(registry, kind, name, option)
+    known = {name.casefold() for name in config.models}
     for name in config.run.models:
-        if name not in config.models and name != "all":
+        if name.casefold() not in known and name != "all":
             raise unknown("model", name, config.models)
     for name in config.run.components_by_dataset:
         registry.get("dataset", name)

@@ -143,14 +143,19 @@ class Mixture(Distribution):
 def sample_from(
     distribution: Distribution, sample_shape: Sequence[int], generator: torch.Generator | None
 ) -> Tensor:
-    """A draw that leaves torch's global generator alone, from our distributions or torch's own."""
+    """A draw from our distributions or torch's own.
+
+    With a generator, torch's global one is left alone; without, it is the source, as in torch.
+    """
     if isinstance(distribution, DiagNormal | OneHotCategorical | Mixture):
         return distribution.sample(sample_shape, generator)
+    shape = torch.Size(sample_shape)
+    if generator is None:
+        return distribution.sample(shape)
     with torch.random.fork_rng(), torch.no_grad():
-        if generator is not None:
-            seed = torch.randint(2**31, (), generator=generator, device=generator.device)
-            torch.manual_seed(int(seed))
-        return distribution.sample(torch.Size(sample_shape))
+        seed = torch.randint(2**31, (), generator=generator, device=generator.device)
+        torch.manual_seed(int(seed))
+        return distribution.sample(shape)
 
 
 def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:

@@ -130,7 +130,7 @@ def _store(say: Findings, out: Path) -> None:
     while not existing.exists():
         existing = existing.parent
     free = shutil.disk_usage(existing).free / 2**30
-    if not os.access(existing, os.W_OK):
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
         say.bad(f"results folder {out} cannot be written: choose another with --out")
         return
     try:

@@ -25,7 +25,8 @@ class PluginError(UsageError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """An error for an unknown ``name``: the nearest suggestion and the list of what exists."""
     choices = sorted(known)
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    folded = {choice.casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    hint = f" Did you mean {folded[near[0]]!r}?" if near else ""
     listed = ", ".join(choices) if choices else "none"
     return UsageError(f"unknown {kind} {name!r}.{hint} Known: {listed}.")

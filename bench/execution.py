@@ -34,6 +34,8 @@ class Listener(Protocol):
 
     def epoch(self, cell: Cell, epoch: Epoch, trial: int | None) -> None: ...
 
+    def trying(self, cell: Cell, trial: int, values: dict[str, Any]) -> None: ...
+
     def trial(self, cell: Cell, record: TrialRecord) -> None: ...
 
     def ended(self, cell: Cell, row: Row) -> None: ...
@@ -124,7 +126,9 @@ def execute(cells: Sequence[Cell], job: Job, workers: int, listener: Listener) -
 def _here(cells: Sequence[Cell], job: Job, listener: Listener) -> Outcome:
     stop = Stop()
     store, workshop = Store(job.out), job.workshop()
-    events = Events(listener.epoch, listener.trial, listener.phase, stop.flag.is_set)
+    events = Events(
+        listener.epoch, listener.trying, listener.trial, listener.phase, stop.flag.is_set
+    )
     with stop.on_signals():
         for cell in cells:
             listener.started(cell)
@@ -181,6 +185,7 @@ def _listen(
     calls: dict[str, Callable[..., None]] = {
         "phase": listener.phase,
         "epoch": listener.epoch,
+        "trying": listener.trying,
         "trial": listener.trial,
     }
     ended = 0
@@ -236,7 +241,7 @@ def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
     def tell(kind: str) -> Callable[..., None]:
         return lambda cell, *rest: news.put((pid, kind, cell.id, *rest))
 
-    events = Events(tell("epoch"), tell("trial"), tell("phase"), stopping)
+    events = Events(tell("epoch"), tell("trying"), tell("trial"), tell("phase"), stopping)
     store, workshop = Store(job.out), job.workshop()
     while not stopping():
         cell = todo.get()

@@ -56,6 +56,12 @@ class Cell:
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    @cached_property
+    def setting(self) -> str:
+        """A hash of ``settings``: only cells that agree in it are seeds of one model."""
+        text = json.dumps([self.settings, NUMERICS], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:6]
+
     @property
     def label(self) -> str:
         """A name for people: dataset, model and K."""
@@ -86,7 +92,8 @@ def select_pairs(config: Config, registry: Registry) -> list[Pair]:
                 f"{', '.join(run.models)} beside priors {', '.join(run.priors) or 'none'} and "
                 f"posteriors {', '.join(run.posteriors) or 'none'}"
             )
-        chosen = [_named_pair(name, config.models) for name in dict.fromkeys(run.models)]
+        named = config.models if "all" in run.models else run.models
+        chosen = list(dict.fromkeys(_named_pair(name, config.models) for name in named))
     else:
         priors = _chosen(run.priors, "prior", registry)
         posteriors = _chosen(run.posteriors, "posterior", registry)
@@ -107,7 +114,7 @@ def _named_pair(name: str, models: Mapping[str, Sequence[str]]) -> tuple[str, st
 
 def _chosen(names: Sequence[str], kind: str, registry: Registry) -> list[str]:
     if not names or "all" in names:
-        return registry.names(kind)
+        return registry.names(kind, load=True)
     return [registry.get(kind, name).name for name in dict.fromkeys(names)]
 
 

@@ -75,5 +75,5 @@ def _show_models(registry: Registry, config_file: Path | None, console: Console)
         table.add_row(prior.name, *texts)
     console.print(table)
     for name, reason in reasons.items():
-        console.print(f"skipped: {name}: {reason}", highlight=False)
+        console.print(f"skipped: {name}: {reason}", markup=False, highlight=False)
     console.print("Select by name: bench run --models CP,INDq,VAE", style="dim", highlight=False)

@@ -99,6 +99,7 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     plan = make_plan(
         config, registry, fingerprints, device.partition(":")[0], request.components_fixed
     )
+    _check_options(plan, workshop)
     out = Path(config.run.out)
     store = Store(out, create=False)
     todo = tuple(c for c in plan.cells if request.fresh or not store.finished(c))
@@ -141,9 +142,34 @@ def _check_data(
     """Report every missing dataset at once, with what would fix it."""
     problems = []
     for name in names:
-        dataset = registry.load("dataset", name)(**config.options("dataset", name))
+        plugin, options = registry.load("dataset", name), config.options("dataset", name)
+        try:
+            dataset = plugin(**options)
+        except Exception as error:  # a plugin may raise anything
+            raise _bad_options(f"dataset {name}", options, error) from error
         message = dataset.missing_message(roots)
         if message:
             problems.append(message)
     if problems:
         raise DataError("\n".join(problems))
+
+
+def _check_options(plan: Plan, workshop: Workshop) -> None:
+    """Build one model of every pair that has options: a value that it refuses is bad usage."""
+    seen = set()
+    for cell in plan.cells:
+        options = {**cell.settings["prior"], **cell.settings["posterior"]}
+        key = cell.dataset, cell.prior, cell.posterior
+        if not options or key in seen:
+            continue
+        seen.add(key)
+        config = workshop.config.for_dataset(cell.dataset)
+        try:
+            workshop.model(cell, config, cell.components, cell.seed)
+        except Exception as error:  # a plugin may raise anything
+            raise _bad_options(f"{cell.prior} x {cell.posterior}", options, error) from error
+
+
+def _bad_options(what: str, options: Mapping[str, Any], error: Exception) -> UsageError:
+    given = ", ".join(f"{key}={value!r}" for key, value in options.items()) or "no options"
+    return UsageError(f"{what} cannot be made with {given}: {type(error).__name__}: {error}")

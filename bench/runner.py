@@ -160,29 +160,23 @@ class Recorder:
     def epoch(self, cell: Cell, epoch: Epoch, trial: int | None) -> None:
         """An epoch of a cell, or of one of its trials."""
         self.display.epoch(cell, epoch, trial)
-        run = self.runs[cell.id] if trial is None else self._trial_run(cell, trial)
+        run = self.runs[cell.id] if trial is None else self.trials[cell.id, trial]
         run.epoch(epoch)
 
-    def trial(self, cell: Cell, record: TrialRecord) -> None:
-        """A trial ends: a run beneath its cell's."""
-        self.display.trial(cell, record)
-        run = self._trial_run(cell, record.number, record.params)
-        metrics = {} if record.value is None else {"best_validation_bound": record.value}
-        run.finish("FAILED" if record.value is None else "FINISHED", metrics)
-        self.trials.pop((cell.id, record.number), None)
+    def trying(self, cell: Cell, trial: int, values: dict[str, Any]) -> None:
+        """A trial begins: a run beneath its cell's."""
+        tags = {**self.tags, "cell": cell.id, "trial": str(trial)}
+        self.trials[cell.id, trial] = self.tracker.cell(
+            f"trial {trial}", values, tags, parent=self.runs[cell.id]
+        )
 
-    def _trial_run(
-        self, cell: Cell, number: int, values: Mapping[str, Any] | None = None
-    ) -> CellRun:
-        key = (cell.id, number)
-        if key not in self.trials:
-            self.trials[key] = self.tracker.cell(
-                f"trial {number}",
-                values or {},
-                {**self.tags, "cell": cell.id, "trial": str(number)},
-                parent=self.runs[cell.id],
-            )
-        return self.trials[key]
+    def trial(self, cell: Cell, record: TrialRecord) -> None:
+        """A trial ends."""
+        self.display.trial(cell, record)
+        metrics = {} if record.value is None else {"best_validation_bound": record.value}
+        run = self.trials.pop((cell.id, record.number), None)
+        if run is not None:
+            run.finish("FAILED" if record.value is None else "FINISHED", metrics)
 
     def ended(self, cell: Cell, row: Row) -> None:
         """A cell is finished or has failed: its row is on disk already."""

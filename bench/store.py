@@ -20,7 +20,7 @@ COLUMNS = (
     "reconstruction", "kl_z", "kl_c", "entropy", "entropy_max", "effective_categories",
     "categories_used", "category_information", "assignment", "purity", "purity_se",
     "purity_chance", "purity_corrected", "nmi", "ari", "active_units", "collapsed",
-    "dataset_fingerprint",
+    "setting", "dataset_fingerprint",
 )  # fmt: skip
 """The columns of results.csv; a blank means that the column does not apply."""
 
@@ -61,12 +61,18 @@ class Store:
         return self.out / "cells" / cell_id
 
     def row(self, cell_id: str) -> Row | None:
-        """The cell's row, or None if it has not ended yet."""
+        """The cell's row, or None if it has not ended yet.
+
+        Raises:
+            UsageError: it is there but cannot be read.
+        """
         path = self.folder(cell_id) / "row.json"
         try:
             found: Row = json.loads(path.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
             return None
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
         return found
 
     def labels(self, cell_id: str) -> list[Row]:
@@ -92,8 +98,9 @@ class Store:
         """Record the cells that have no meaning, with their reasons."""
         path = self.out / "skipped.json"
         known: dict[str, Row] = json.loads(path.read_text()) if path.exists() else {}
-        for cell in cells:
-            known[cell.id] = {**names_of(cell), "status": "skipped", "reason": cell.reason}
+        for cell in cells:  # a pair is skipped whatever its settings: one row, the last run's
+            pair = f"{cell.dataset} {cell.prior} {cell.posterior}"
+            known[pair] = {**names_of(cell), "status": "skipped", "reason": cell.reason}
         if known:
             write_json(path, known)
 
@@ -134,6 +141,7 @@ def names_of(cell: Cell) -> Row:
         "model": cell.model,
         "components": cell.components,
         "seed": cell.seed,
+        "setting": cell.setting,
         "dataset_fingerprint": cell.settings["fingerprint"],
     }
 

@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from bench.grid import Cell
 from bench.store import Row
@@ -107,15 +108,13 @@ class Display:
         now = time.monotonic()
         if self.live is None and now - self.spoke > QUIET_SECONDS:
             self.spoke = now
-            self.console.print(f"{cell.label}: {state.text()}, {self._left()}", highlight=False)
+            self._say(f"{cell.label}: {state.text()}, {self._left()}")
         self._show()
 
     def trial(self, cell: Cell, record: TrialRecord) -> None:
         """A trial of a cell's search has ended."""
         value = "failed" if record.value is None else f"nelbo {-record.value:.2f}"
-        self.console.print(
-            f"  trial {record.number} of {cell.label}: {value} {record.params}", highlight=False
-        )
+        self._say(f"  trial {record.number} of {cell.label}: {value} {record.params}")
 
     def ended(self, cell: Cell, row: Row) -> None:
         """A cell is finished or has failed."""
@@ -125,11 +124,15 @@ class Display:
             mark = " collapsed" if row.get("collapsed") else ""
             text = f"nelbo {row['nelbo']:.2f} ± {row['nelbo_se']:.2f}{mark}"
         else:
-            text = f"[red]failed[/red]: {row['reason']}"
+            text = f"failed: {row['reason']}"
         count = f"[{self.ended_count}/{self.total}]"
-        line = f"{count:>9} {cell.label}: {text}, {self._left()}"
-        self.console.print(line.replace("[", r"\[", 1), highlight=False)
+        style = None if row["status"] == "ok" else "red"
+        self._say(f"{count:>9} {cell.label}: {text}, {self._left()}", style)
         self._show()
+
+    def _say(self, text: str, style: str | None = None) -> None:
+        """A line as it is: names and messages may hold what rich takes for markup."""
+        self.console.print(text, style=style, markup=False, highlight=False)
 
     def _left(self) -> str:
         """The time left, from the cells so far and the epochs of those that run."""
@@ -153,7 +156,7 @@ class Display:
             self.bar.update(self.task, completed=self.ended_count, left=self._left())
             table.add_row(self.bar)
         for cell, state in self.running.values():
-            table.add_row(f"{cell.label}: {state.text()}")
+            table.add_row(Text(f"{cell.label}: {state.text()}"))
         return table
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from bench.tracking import CellRun, Tracker, git_commit, open_ui
 from bench.tracking import runs as runs_module
 from bench.tracking.location import locate
 from bench.tracking.purity import table
-from bench.tracking.session import _client
+from bench.tracking.session import open_client
 from bench.training import Epoch
 
 PURITY = [
@@ -180,12 +182,12 @@ def test_a_store_of_an_older_mlflow_is_migrated(
     monkeypatch.setattr(
         "bench.tracking.session.subprocess.run", lambda command, **_: commands.append(command)
     )
-    assert _client(location) == "new"
+    assert open_client(location) == "new"
     assert commands == [[sys.executable, "-m", "mlflow", "db", "upgrade", location.uri]]
     assert (tmp_path / "mlflow.db.old").read_text() == "old"
     answers[:] = [RuntimeError("Detected out-of-date database schema (found ...)")]
     with pytest.raises(RuntimeError, match="out-of-date"):
-        _client(locate(location.uri, tmp_path))
+        open_client(locate(location.uri, tmp_path))
 
 
 def closed_port() -> int:
@@ -200,11 +202,20 @@ def a_file(folder: Path) -> Path:
     return path
 
 
-def hide_mlflow(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(sys.modules, "mlflow", None)
+def hide_mlflow(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    (folder / "mlflow.py").write_text("raise ModuleNotFoundError('No module named mlflow')")
+    patch.setenv("PYTHONPATH", str(folder))
 
 
-def nothing(patch: pytest.MonkeyPatch) -> None:
+def end_at_once(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(runs_module, "command", lambda: [sys.executable, "-c", "import os; os.abort()"])
+
+
+def no_python(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(runs_module, "command", lambda: [str(folder / "absent")])
+
+
+def nothing(folder: Path, patch: pytest.MonkeyPatch) -> None:
     """Nothing is wrong with the process itself."""
 
 
@@ -214,18 +225,20 @@ def nothing(patch: pytest.MonkeyPatch) -> None:
         (lambda _: {"uri": f"http://127.0.0.1:{closed_port()}"}, nothing, "Connection refused"),
         (lambda folder: {"out": a_file(folder) / "below"}, nothing, "NotADirectoryError"),
         (lambda _: {"uri": "nonsense://somewhere"}, nothing, "nonsense"),
-        (lambda _: {}, hide_mlflow, "mlflow"),
+        (lambda _: {}, hide_mlflow, "ModuleNotFoundError: No module named mlflow"),
+        (lambda _: {}, end_at_once, "its process ended with status -6"),
+        (lambda _: {}, no_python, "No such file or directory"),
     ],
-    ids=["dead server", "unwritable store", "unknown uri", "no mlflow"],
+    ids=["dead server", "unwritable store", "unknown uri", "no mlflow", "crash", "no process"],
 )
 def test_a_broken_store_gives_one_notice_and_no_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     settings: Callable[[Path], dict[str, Any]],
-    prepare: Callable[[pytest.MonkeyPatch], None],
+    prepare: Callable[[Path, pytest.MonkeyPatch], None],
     reason: str,
 ) -> None:
-    prepare(monkeypatch)
+    prepare(tmp_path, monkeypatch)
     story = Story(tmp_path)
     tracker = story.tracker(**settings(tmp_path))
     started = time.monotonic()
@@ -243,17 +256,11 @@ def test_a_broken_store_gives_one_notice_and_no_error(
     assert "its results are in" in story.notices[0]
 
 
-class Stuck:
-    """A store that never answers."""
-
-    def __init__(self, *_: object) -> None:
-        self.lock = threading.Lock()
-        threading.Event().wait()
-
-
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_module, "Session", Stuck)
+    """A store that never answers."""
+    sleeps = [sys.executable, "-c", "import time; time.sleep(100)"]
+    monkeypatch.setattr(runs_module, "command", lambda: sleeps)
 
 
 @pytest.mark.usefixtures("stuck")
@@ -275,7 +282,7 @@ def test_a_store_that_falls_behind_is_given_up(
     tracker = story.tracker()
     tracker.start("demo", {}, {})
     for number in range(20):
-        tracker.cell(f"cell {number}", {}, {}).finish("FINISHED", {})
+        tracker.cell(f"cell {number}", {"long": "x" * 100_000}, {}).finish("FINISHED", {})
     tracker.close(timeout=0.1)
     assert len(story.notices) == 1
     assert "5 records behind" in story.notices[0]
@@ -304,6 +311,7 @@ def test_without_a_start_nothing_happens(tmp_path: Path, enabled: bool) -> None:
     assert story.notices == []
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_new_store(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from bench.tracking import Tracker\n"
@@ -325,6 +333,30 @@ def test_two_processes_share_one_new_store(tmp_path: Path) -> None:
     assert len(story.runs) == 12
     assert {run.info.status for run in story.runs.values()} == {"FINISHED"}
     assert all(len(r.data.metrics) == 50 for name, r in story.runs.items() if " " in name)
+
+
+@pytest.mark.slow
+def test_what_a_killed_run_left_open_is_ended(tmp_path: Path, story: Story) -> None:
+    shutil.copy(story.out / "mlflow.db", tmp_path)  # it takes seconds to make one
+    script = (
+        "import os, signal, sys, time; from pathlib import Path\n"
+        "from bench.tracking import Tracker\n"
+        "t = Tracker(uri='', out=Path(sys.argv[1]), experiment='bench', notice=print)\n"
+        "t.start('killed', {}, {})\n"
+        "t.cell('done', {}, {}).finish('FINISHED', {'nelbo': 1.0})\n"
+        "t.cell('open', {}, {})\n"
+        "time.sleep(0.5)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    statuses: dict[str, str] = {}
+    deadline = time.monotonic() + 60
+    while statuses.get("killed") != "KILLED" and time.monotonic() < deadline:
+        time.sleep(0.2)
+        with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+            statuses = dict(database.execute("select name, status from runs"))
+    assert statuses["done"] == "FINISHED"
+    assert (statuses["killed"], statuses["open"]) == ("KILLED", "KILLED")
 
 
 def test_importing_tracking_imports_no_mlflow() -> None:

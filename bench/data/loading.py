@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bench.data.base import Dataset, Likelihood, Split, Splits
 from bench.data.checks import check_splits
 from bench.data.files import AdvisedError, advice
-from bench.errors import DataError
+from bench.errors import BenchError, DataError, PluginError
 
 __all__ = ["Labels", "LoadedData", "fingerprint", "load_dataset", "load_splits"]
 
@@ -115,6 +115,11 @@ def load_splits(dataset: Dataset, roots: Sequence[Path]) -> Splits:
             raise
         remedy = advice(dataset.name, dataset.downloads, roots)
         raise AdvisedError(f"dataset {dataset.name}: {error} {remedy}") from error
+    except BenchError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        what = f"{type(error).__name__}: {error}"
+        raise PluginError(f"dataset {dataset.name} cannot be loaded: {what}") from error
     check_splits(dataset, splits)
     return splits
 

@@ -38,7 +38,7 @@ class Line:
         dataset, model, components: what it is.
         seeds: how many finished.
         values: the averaged columns.
-        marks: what a reader must know: collapsed, unverified, failed, skipped.
+        marks: what a reader must know: collapsed, unverified, tuned, failed, skipped, settings.
         note: the reason behind a mark.
         assignment: which side the categories come from: posterior, prior, none or mixed.
     """
@@ -63,14 +63,21 @@ AVERAGED = (
 def summarise(rows: Iterable[Row]) -> list[Line]:
     """One line for every (dataset, prior, posterior, K), best bound first within a dataset.
 
+    Rows that differ in more than the seed (a store may hold runs of several presets) never share
+    a line; such lines are marked with the start of the hash of their settings.
     Tuned rows of one setting may differ in K; they share a line that says so.
     """
-    groups: dict[tuple[Any, ...], list[Row]] = {}
+    models: dict[tuple[Any, ...], dict[tuple[Any, ...], list[Row]]] = {}
     for row in rows:
         size = "tuned" if row.get("tuned") else row.get("components")
-        key = (row["dataset"], row["prior"], row["posterior"], size, row["dataset_fingerprint"])
-        groups.setdefault(key, []).append(row)
-    lines = [_line(group) for group in groups.values()]
+        model = (row["dataset"], row["prior"], row["posterior"], size)
+        key = (row.get("setting"), row["dataset_fingerprint"])
+        models.setdefault(model, {}).setdefault(key, []).append(row)
+    lines = [
+        _line(group, setting if len(groups) > 1 else None)
+        for groups in models.values()
+        for (setting, _), group in groups.items()
+    ]
     datasets = list(dict.fromkeys(line.dataset for line in lines))
 
     def order(line: Line) -> tuple[int, int, float]:
@@ -81,7 +88,7 @@ def summarise(rows: Iterable[Row]) -> list[Line]:
     return sorted(lines, key=order)
 
 
-def _line(group: Sequence[Row]) -> Line:
+def _line(group: Sequence[Row], setting: str | None) -> Line:
     first = group[0]
     done = [row for row in group if row["status"] == "ok"]
     sizes = sorted({row["components"] for row in done or group if row.get("components")})
@@ -100,11 +107,11 @@ def _line(group: Sequence[Row]) -> Line:
         line.values[name] = Value(fmean(numbers), error)
     sides = {row.get("assignment") for row in done}
     line.assignment = sides.pop() or "" if len(sides) == 1 else "mixed" if sides else ""
-    _mark(line, group, done)
+    _mark(line, group, done, setting)
     return line
 
 
-def _mark(line: Line, group: Sequence[Row], done: Sequence[Row]) -> None:
+def _mark(line: Line, group: Sequence[Row], done: Sequence[Row], setting: str | None) -> None:
     collapsed = sum(bool(row.get("collapsed")) for row in done)
     if collapsed:
         line.marks.append(
@@ -114,6 +121,8 @@ def _mark(line: Line, group: Sequence[Row], done: Sequence[Row]) -> None:
         line.marks.append("unverified data")
     if any(row.get("tuned") for row in done):
         line.marks.append("tuned")
+    if setting and done:
+        line.marks.append(f"settings {setting}")
     for status in ("failed", "skipped"):
         hit = [row for row in group if row["status"] == status]
         if hit:

@@ -90,7 +90,8 @@ def to_terminal(lines: Sequence[Line], console: Console) -> None:
         for line in group:
             if line.note:
                 mark = line.marks[-1]
-                console.print(f"{mark}: {line.model}: {line.note}", style="dim", highlight=False)
+                said = f"{mark}: {line.model}: {line.note}"
+                console.print(said, style="dim", markup=False, highlight=False)
     if lines:
         console.print(LEGEND, style="dim", highlight=False)
 
@@ -103,7 +104,9 @@ def to_markdown(lines: Sequence[Line]) -> str:
         parts.append("| " + " | ".join(HEADINGS) + " |")
         parts.append("|" + "|".join("---" for _ in HEADINGS) + "|")
         ran = [line for line in group if line.marks != ["skipped"]]
-        parts += ["| " + " | ".join(cells(line)).replace("||", "") + " |" for line in ran]
+        for line in ran:
+            texts = [text.replace("|", r"\|") for text in cells(line)]
+            parts.append("| " + " | ".join(texts) + " |")
         parts.append("")
         parts += [f"{line.marks[-1]}: {line.model}: {line.note}\n" for line in group if line.note]
     return "\n".join([*parts, LEGEND, ""])

@@ -1,4 +1,4 @@
-"""MLflow tracking that can neither stop nor slow a run; MLflow itself is imported late, aside."""
+"""MLflow tracking that can neither stop nor slow a run: MLflow lives in a process of its own."""
 
 from bench.tracking.runs import CellRun, Tracker
 from bench.tracking.source import git_commit

@@ -27,7 +27,7 @@ def table(rows: Rows) -> dict[str, Any]:
         rows: one a label; columns are the union of their keys, in the order of first appearance.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    return {"columns": columns, "data": [[_plain(row.get(c)) for c in columns] for row in rows]}
+    return {"columns": columns, "data": [[plain(row.get(c)) for c in columns] for row in rows]}
 
 
 class Charts:
@@ -98,7 +98,7 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A JSON value: NumPy scalars as Python's, NaN as null."""
     if hasattr(value, "item"):
         value = value.item()

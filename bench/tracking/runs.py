@@ -1,10 +1,20 @@
-"""Runs as the harness sees them: calls that return at once, sent by one background thread."""
+"""Runs as the harness sees them: calls that return at once, told to MLflow by another process.
+
+A process and not a thread: MLflow needs some 50 ms of Python a cell and seconds to open a store,
+and beside a training loop, whose every operation takes and gives up the interpreter, a busy thread
+costs several times its own work. A broken MLflow also cannot print, hang or crash in our process,
+and after a SIGKILL of the harness the other process still sends what it was told and ends the runs.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
+import os
 import queue
-import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,23 +22,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.tracking import purity as tables
-from bench.tracking.location import locate
-from bench.tracking.session import Point, Session, points
+from bench.tracking.purity import plain
 
 if TYPE_CHECKING:
     from bench.training import Epoch
 
-Job = Callable[[Session], None]
-
-QUEUE_LENGTH = 10_000  # jobs; a store that is this far behind is given up
+ENVIRONMENT = {
+    "DO_NOT_TRACK": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # MLflow's own patience with a dead server is 7 retries of 120 seconds.
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+QUEUE_LENGTH = 10_000  # messages; a store that is this far behind is given up
 FLUSH_SECONDS = 10.0  # between batches of a cell's epochs, so that a long cell can be watched
-FLUSH_POINTS = 800
-REASON_LENGTH = 240
+FLUSH_METRICS = 800
 
 
 class Tracker:
-    """Sends what a ``bench run`` does to an MLflow store, from one background thread.
+    """Tells an MLflow store what a ``bench run`` does.
 
     No method raises or waits for the store, save :meth:`close`, which waits a bounded time. The
     first failure of any kind is told through ``notice`` and ends tracking, not the run.
@@ -38,7 +53,7 @@ class Tracker:
         out: the results folder.
         experiment: the MLflow experiment.
         enabled: False makes every method do nothing.
-        notice: told, once and from the background thread, why tracking ended.
+        notice: told, once and perhaps from another thread, why tracking ended.
     """
 
     def __init__(
@@ -50,12 +65,13 @@ class Tracker:
         enabled: bool = True,
         notice: Callable[[str], None],
     ) -> None:
-        self._uri, self._out, self._experiment = uri, out, experiment
-        self._notice = notice
-        self._jobs: queue.Queue[Job | None] = queue.Queue(QUEUE_LENGTH)
-        self._thread = threading.Thread(target=self._work, name="bench-tracking", daemon=True)
+        self._opening = {"uri": uri, "out": str(out.resolve()), "experiment": experiment}
+        self._out, self._notice, self._on = out, notice, enabled
+        self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue(QUEUE_LENGTH)
+        self._thread = threading.Thread(target=self._feed, name="bench-tracking", daemon=True)
+        self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
-        self._on = enabled
+        self._numbers = itertools.count()
         self._open: dict[int, CellRun] = {}
         self._parent: CellRun | None = None
 
@@ -68,8 +84,9 @@ class Tracker:
             tags: its tags; ``git_commit`` also becomes MLflow's source version.
         """
         if self._on and self._parent is None:
+            self.send(self._opening)
+            self._parent = self._run(name, params, tags, None)
             self._thread.start()
-            self._parent = CellRun(self, name, params, tags, None)
 
     def cell(
         self,
@@ -80,14 +97,14 @@ class Tracker:
         parent: CellRun | None = None,
     ) -> CellRun:
         """Start a child of the parent run, or of another run: trials are children of their cell."""
-        return CellRun(self, name, params, tags, parent or self._parent)
+        return self._run(name, params, tags, parent or self._parent)
 
     def close(self, status: str = "FINISHED", timeout: float = 60.0) -> None:
-        """End the parent run, and what is still open as KILLED, and wait for it to be sent.
+        """End the parent run, and what is still open as KILLED, and wait until MLflow knows.
 
         Args:
             status: of the parent run: FINISHED, FAILED or KILLED.
-            timeout: seconds to wait; what is unsent by then is lost to MLflow.
+            timeout: seconds to wait; what MLflow has not been told by then, it is never told.
         """
         if self._parent is None:
             return
@@ -98,18 +115,22 @@ class Tracker:
         self._parent = None
         if self._on:
             with suppress(queue.Full):
-                self._jobs.put_nowait(None)
+                self._messages.put_nowait(None)
             self._thread.join(timeout)
             if self._thread.is_alive():
                 self.stop(f"the store did not answer within {timeout:g} seconds.")
         self._on = False
 
-    def send(self, job: Job) -> None:
-        """Queue a job for the background thread; dropped once tracking has ended."""
-        if not self._on or not self._thread.is_alive():
+    def forget(self, number: int) -> None:
+        """A run has finished."""
+        self._open.pop(number, None)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Queue a message for the other process; dropped once tracking has ended."""
+        if not self._on:
             return
         try:
-            self._jobs.put_nowait(job)
+            self._messages.put_nowait(message)
         except queue.Full:
             self.stop(f"the store is {QUEUE_LENGTH} records behind.")
 
@@ -117,30 +138,62 @@ class Tracker:
         """End tracking and tell the user, once, why."""
         with self._lock:
             was_on, self._on = self._on, False
-        if was_on:
-            with suppress(Exception):
-                self._notice(
-                    f"MLflow tracking has stopped: {reason} The run goes on without it; "
-                    f"its results are in {self._out}."
-                )
+        if not was_on:
+            return
+        if self._process is not None:
+            self._process.kill()
+        with suppress(Exception):
+            self._notice(
+                f"MLflow tracking has stopped: {reason} The run goes on without it; its results "
+                f"are in {self._out}."
+            )
 
-    def _work(self) -> None:
+    def _run(
+        self, name: str, params: Mapping[str, Any], tags: Mapping[str, str], parent: CellRun | None
+    ) -> CellRun:
+        number = next(self._numbers)
+        self._open[number] = CellRun(self, number, name, params, tags, parent)
+        return self._open[number]
+
+    def _feed(self) -> None:
         try:
-            session = Session(locate(self._uri, self._out), self._experiment)
-            while self._on and (job := self._jobs.get()) is not None:
-                with session.lock:
-                    job(session)
+            with self._spawn() as self._process:
+                stdin, stdout = self._process.stdin, self._process.stdout
+                assert stdin is not None
+                assert stdout is not None
+                with suppress(BrokenPipeError), stdin:
+                    while self._on and (message := self._messages.get()) is not None:
+                        stdin.write(json.dumps(message) + "\n")
+                        stdin.flush()
+                reason = stdout.read()
+                status = self._process.wait()
+            if status != 0:
+                self.stop(reason or f"its process ended with status {status}.")
         except Exception as error:
             # Anything at all: a broken MLflow must not cost a cell.
-            self.stop(f"{type(error).__name__}: {_short(str(error))}.")
+            self.stop(f"{type(error).__name__}: {error}.")
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            env={**ENVIRONMENT, **os.environ},
+            start_new_session=True,  # Ctrl-C is for the harness, which then ends the runs
+        )
 
 
-def _short(text: str) -> str:
-    """On one line, without passwords; of a long message the middle is cut, as causes come last."""
-    text = re.sub(r"//[^/@\s]+@", "//***@", " ".join(text.split())).rstrip(".")
-    if len(text) <= REASON_LENGTH:
-        return text
-    return f"{text[: REASON_LENGTH // 2]} ... {text[-REASON_LENGTH // 2 :]}"
+def command() -> list[str]:
+    """The command line of the tracking process.
+
+    -P keeps the working directory, where anything may lie, out of its import path.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    code = f"import sys; sys.path.append({root!r}); from bench.tracking.worker import main; "
+    return [sys.executable, "-P", "-c", code + "sys.exit(main())"]
 
 
 class CellRun:
@@ -149,19 +202,22 @@ class CellRun:
     def __init__(
         self,
         tracker: Tracker,
+        number: int,
         name: str,
         params: Mapping[str, Any],
         tags: Mapping[str, str],
         parent: CellRun | None,
     ) -> None:
-        self._tracker, self._name, self._parent = tracker, name, parent
-        self._id: str | None = None  # set by the background thread, and read there only
-        self._points: list[Point] = []
+        self._tracker, self._number = tracker, number
+        self._metrics: list[tuple[str, float, int, int]] = []
         self._sent = time.monotonic()
         self._finished = False
-        params, tags = dict(params), dict(tags)  # the caller may go on to change its own
-        tracker._open[id(self)] = self
-        tracker.send(lambda session: self._create(session, params, tags))
+        self._send(
+            create=name,
+            params={key: str(value) for key, value in params.items() if value is not None},
+            tags={key: str(value) for key, value in tags.items()},
+            parent=None if parent is None else parent._number,
+        )
 
     def epoch(self, epoch: Epoch) -> None:
         """Note an epoch of the history; many are sent in one call."""
@@ -172,9 +228,9 @@ class CellRun:
             "temperature": epoch.temperature,
             "epoch_seconds": epoch.seconds,
         }
-        self._points += points(values, epoch.epoch)
+        self._note(values, epoch.epoch)
         late = time.monotonic() - self._sent > FLUSH_SECONDS
-        if late or len(self._points) >= FLUSH_POINTS:
+        if late or len(self._metrics) >= FLUSH_METRICS:
             self._flush()
 
     def finish(
@@ -196,31 +252,25 @@ class CellRun:
         if self._finished:
             return
         self._finished = True
-        self._points += points(metrics)
-        rows = [dict(row) for row in purity] if purity else None
-        shown = [{"path": tables.TABLE, "type": "table"}]
-        self._flush({"mlflow.loggedArtifacts": json.dumps(shown)} if rows else None)
-        self._tracker.send(lambda session: self._end(session, status, folder, rows))
-        self._tracker._open.pop(id(self), None)
+        self._note(metrics, 0)
+        self._flush()
+        rows = [{key: plain(value) for key, value in row.items()} for row in purity or ()]
+        self._send(end=status, folder=folder and str(folder.resolve()), purity=rows)
+        self._tracker.forget(self._number)
 
-    def _flush(self, tags: Mapping[str, str] | None = None) -> None:
-        sent, self._points = self._points, []
+    def _note(self, values: Mapping[str, float | None], step: int) -> None:
+        now = time.time_ns() // 1_000_000
+        self._metrics += [
+            (key, float(value), now, step)
+            for key, value in values.items()
+            if value is not None and math.isfinite(value)
+        ]
+
+    def _flush(self) -> None:
         self._sent = time.monotonic()
-        if sent or tags:
-            self._tracker.send(lambda session: session.log(self._run, sent, tags=tags))
+        if self._metrics:
+            self._send(metrics=self._metrics)
+            self._metrics = []
 
-    @property
-    def _run(self) -> str:
-        if self._id is None:
-            raise RuntimeError(f"run {self._name!r} was used before it was created")
-        return self._id
-
-    def _create(self, session: Session, params: dict[str, Any], tags: dict[str, str]) -> None:
-        parent = None if self._parent is None else self._parent._run
-        self._id = session.create(self._name, params, tags, parent)
-
-    def _end(
-        self, session: Session, status: str, folder: Path | None, rows: tables.Rows | None
-    ) -> None:
-        session.attach(self._run, self._name, folder, rows)
-        session.end(self._run, status)
+    def _send(self, **message: Any) -> None:
+        self._tracker.send({"run": self._number, **message})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.errors import UsageError
 from bench.tracking.location import locate
-from bench.tracking.session import ENVIRONMENT
+from bench.tracking.runs import ENVIRONMENT
 
 STOP_SECONDS = 10.0
 
