@@ -151,20 +151,22 @@ def _in_processes(cells: Sequence[Cell], job: Job, workers: int, listener: Liste
         todo.put(cell)
     for _ in range(workers):
         todo.put(None)
-    processes = [
-        context.Process(target=_work, args=(job, todo, news, stop.flag), daemon=True)
-        for _ in range(workers)
-    ]
+
+    def hire() -> Any:
+        process = context.Process(target=_work, args=(job, todo, news, stop.flag), daemon=True)
+        process.start()
+        return process
+
+    crew: list[Any] = []
     with stop.on_signals():
-        for process in processes:
-            process.start()
         try:
-            reached = _listen(cells, processes, news, listener, job.out)
+            crew += [hire() for _ in range(workers)]
+            reached = _listen(cells, crew, hire, news, listener, job.out)
         finally:
             if stop.flag.is_set():
-                for process in processes:
+                for process in crew:
                     process.join(timeout=60)
-            for process in processes:
+            for process in crew:
                 if process.is_alive():
                     process.terminate()
     if stop.flag.is_set():
@@ -174,14 +176,21 @@ def _in_processes(cells: Sequence[Cell], job: Job, workers: int, listener: Liste
 
 def _listen(
     cells: Sequence[Cell],
-    processes: Sequence[Any],
+    crew: list[Any],
+    hire: Callable[[], Any],
     news: Any,
     listener: Listener,
     out: Path,
 ) -> bool:
+    """Pass on what the crew reports until all have left; whoever dies over a cell is replaced.
+
+    Returns:
+        Whether every cell has ended.
+    """
     by_id = {cell.id: cell for cell in cells}
     held: dict[int, Cell] = {}  # what each process is working on
-    open_processes = {process.pid for process in processes}
+    working = {process.pid: process for process in crew}
+    mourned: set[int] = set()
     calls: dict[str, Callable[..., None]] = {
         "phase": listener.phase,
         "epoch": listener.epoch,
@@ -189,20 +198,23 @@ def _listen(
         "trial": listener.trial,
     }
     ended = 0
-    while open_processes:
+    while working:
+        for pid in working.keys() - mourned:
+            if not working[pid].is_alive():
+                mourned.add(pid)
+                news.put((pid, "died", ""))  # behind all that it said itself
         try:
             pid, kind, cell_id, *rest = news.get(timeout=1.0)
         except queue.Empty:
-            for process in processes:
-                if process.pid in open_processes and not process.is_alive():
-                    open_processes.discard(process.pid)
-                    if process.pid in held:
-                        ended += 1
-                        _bury(held.pop(process.pid), process.exitcode, out, listener)
             continue
-        if kind == "bye":
-            open_processes.discard(pid)
-            held.pop(pid, None)
+        if kind in ("bye", "died"):
+            process, cell = working.pop(pid, None), held.pop(pid, None)
+            if process is not None and cell is not None and kind == "died":
+                ended += 1
+                _bury(cell, process.exitcode, out, listener)
+                if ended + len(held) < len(cells):
+                    crew.append(hire())
+                    working[crew[-1].pid] = crew[-1]
             continue
         cell = by_id[cell_id]
         if kind == "started":

@@ -104,7 +104,9 @@ def _train(
         enabled=config.tracking.enabled,
         notice=notice,
     )
-    tags = {"bench.version": __version__, "git_commit": git_commit() or "unknown"}
+    tags = {"bench.version": __version__}
+    if commit := git_commit():
+        tags["git_commit"] = commit
     tracker.start(
         time.strftime("bench run %Y-%m-%d %H:%M:%S"),
         {
@@ -192,6 +194,7 @@ class Recorder:
             numbers,
             folder=self.store.folder(cell.id),
             purity=self.store.labels(cell.id),
+            params={f"tuned.{key}": value for key, value in row.get("tuned", {}).items()},
         )
 
 

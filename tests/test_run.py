@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from pairs import PAIRS, REGISTRY
-from runs import bench, results, run_tiny, start, write_prior
+from runs import bench, results, run_tiny, write_prior
 
 from bench.store import COLUMNS
 
-CONTRACT = """
-cell dataset prior posterior model components seed status reason epochs seconds parameters device
-nelbo nelbo_se nll nll_se reconstruction kl_z kl_c entropy entropy_max effective_categories
-categories_used category_information assignment purity purity_chance purity_corrected nmi ari
-active_units dataset_fingerprint
-""".split()
+CONTRACT = [
+    "cell", "dataset", "prior", "posterior", "model", "components", "seed", "status", "reason",
+    "epochs", "seconds", "parameters", "device", "nelbo", "nelbo_se", "nll", "nll_se",
+    "reconstruction", "kl_z", "kl_c", "entropy", "entropy_max", "effective_categories",
+    "categories_used", "category_information", "assignment", "purity", "purity_chance",
+    "purity_corrected", "nmi", "ari", "active_units", "dataset_fingerprint",
+]  # fmt: skip
 DATASETS = ("digits", "gaussians")
 CATEGORY = (
     "entropy", "entropy_max", "effective_categories", "categories_used", "category_information",
@@ -107,7 +107,8 @@ def test_numbers_of_every_pair(
     with np.load(folder / "examples.npz") as examples:
         assert len(examples["nelbo"]) == {"digits": 400, "gaussians": 10_000}[dataset]
         for name in ("nelbo", "nll", "reconstruction", "kl_z"):
-            assert float(row[name]) == pytest.approx(examples[name].mean(dtype=float), rel=1e-4)
+            mean = examples[name].mean(dtype=float)
+            assert float(row[name]) == pytest.approx(mean, rel=1e-5, abs=2e-6)
         error = examples["nelbo"].std(ddof=1, dtype=float) / len(examples["nelbo"]) ** 0.5
     assert float(row["nelbo_se"]) == pytest.approx(error, rel=1e-3)
     assert sum(
@@ -118,7 +119,9 @@ def test_numbers_of_every_pair(
     assert [line["epoch"] for line in history] == ["1", "2"]
     labels = json.loads((folder / "purity.json").read_text())
     if side != "none":
-        assert float(row["purity"]) == pytest.approx(np.mean([r["purity"] for r in labels]))
+        assert float(row["purity"]) == pytest.approx(
+            np.mean([r["purity"] for r in labels]), abs=1e-6
+        )
         assert len(labels) == {"digits": 10, "gaussians": 2}[dataset]
     assert json.loads((folder / "metrics.json").read_text())["nelbo"] == pytest.approx(nelbo)
 
@@ -175,18 +178,17 @@ def test_a_failing_cell_stops_no_other_and_is_tried_again(tmp_path: Path, how: s
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_costs_its_own_cell_only(tmp_path: Path) -> None:
-    """What the kernel does to a process that wants too much memory."""
+def test_workers_that_die_cost_their_own_cells_only(tmp_path: Path) -> None:
+    """What the kernel does to a process that wants too much memory: both workers, here."""
     body = "if torch.is_grad_enabled():\n    os._exit(9)"
-    plugin = write_prior(tmp_path / "dies.py", body)
     out = tmp_path / "runs"
-    words = ["run", "--plugin", plugin, "--priors", "dies,standard", "--posteriors", "continuous"]
-    words += ["--datasets", "digits", "--seeds", "2", "--epochs", "1", "--out", out]
-    words += ["--set", "tracking.enabled=false", "--set", "model.hidden=8", "--workers", "2"]
-    process = start(tmp_path, *words)
-    text, errors = process.communicate(timeout=120)
-    assert process.returncode == 1, text + errors
-    died = [row for row in results(out) if row["status"] == "failed"]
-    assert died
-    assert all(row["prior"] == "dies" and "exit status 9" in row["reason"] for row in died)
-    assert os.listdir(out / "cells")
+    words: list[object] = ["--priors", "dies,dies_too,standard", "--posteriors", "continuous"]
+    for name in ("dies", "dies_too"):
+        words += ["--plugin", write_prior(tmp_path / f"{name}.py", body)]
+    ended = run_tiny(out, *words, "--datasets", "digits", "--workers", 2)
+    assert ended.status == 1, ended.out + ended.err
+    rows = {row["prior"]: row for row in results(out)}
+    assert rows["standard"]["status"] == "ok"
+    for name in ("dies", "dies_too"):
+        assert rows[name]["status"] == "failed"
+        assert "exit status 9" in rows[name]["reason"]

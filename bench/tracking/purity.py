@@ -70,7 +70,7 @@ class _Frame:
 
         longest = max(map(len, names))
         left, right, top, bottom = 0.6, 0.2, 0.35, 0.3 + 0.07 * min(25, longest)
-        width, height = max(3.2, BAR_INCHES * (len(names) + 1)), 2.2
+        width, height = max(5.0, BAR_INCHES * (len(names) + 1)), 2.2
         across, up = left + width + right, top + height + bottom
         self.figure = Figure(figsize=(across, up), dpi=80)
         FigureCanvasAgg(self.figure)

@@ -191,9 +191,7 @@ def command() -> list[str]:
 
     -P keeps the working directory, where anything may lie, out of its import path.
     """
-    root = str(Path(__file__).resolve().parents[2])
-    code = f"import sys; sys.path.append({root!r}); from bench.tracking.worker import main; "
-    return [sys.executable, "-P", "-c", code + "sys.exit(main())"]
+    return [sys.executable, "-P", "-m", "bench.tracking.worker"]
 
 
 class CellRun:
@@ -240,6 +238,7 @@ class CellRun:
         *,
         folder: Path | None = None,
         purity: Sequence[Mapping[str, Any]] | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> None:
         """Send what is left and end the run; a second call does nothing.
 
@@ -248,12 +247,15 @@ class CellRun:
             metrics: the final numbers; those that are None or not finite are left out.
             folder: the cell's folder, whose known files become artifacts.
             purity: rows with ``label``, ``purity`` and perhaps ``chance``, one a label.
+            params: parameters that were not known at the start, as tuned ones are not.
         """
         if self._finished:
             return
         self._finished = True
         self._note(metrics, 0)
         self._flush()
+        if params:
+            self._send(params={key: str(value) for key, value in params.items()})
         rows = [{key: plain(value) for key, value in row.items()} for row in purity or ()]
         self._send(end=status, folder=folder and str(folder.resolve()), purity=rows)
         self._tracker.forget(self._number)

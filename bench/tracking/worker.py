@@ -64,6 +64,8 @@ def serve(lines: Iterable[str]) -> None:
                 is_open[number] = None
             elif "metrics" in message:
                 session.log(runs[number][1], message["metrics"])
+            elif "params" in message:
+                session.log(runs[number][1], params=message["params"])
             else:
                 _end(session, *runs[number], message)
                 del is_open[number]
