@@ -64,8 +64,11 @@ def check_plugin(
     Raises:
         UsageError: no such kind or name, or the plugin does not import.
     """
+    import torch
+
     from bench.testing import check_dataset, check_model_plugin
 
+    torch.set_num_threads(1)  # models of a few units: threads would only wait for each other
     if kind not in KINDS:
         raise unknown("kind of plugin", kind, KINDS)
     registry = Registry(plugins)

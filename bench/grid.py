@@ -180,6 +180,7 @@ def cell_settings(
 ) -> dict[str, Any]:
     """All that can change a cell's numbers beside its names, K and seed."""
     prior, posterior = registry.get("prior", pair.prior), registry.get("posterior", pair.posterior)
+    data = registry.get("dataset", dataset)  # the fingerprint is of its evaluation arrays alone
     training = config.training.model_dump()
     del training["checkpoint_seconds"]  # when the state is saved changes no number
     return {
@@ -191,7 +192,7 @@ def cell_settings(
         "dataset": config.options("dataset", dataset),
         "fingerprint": fingerprint,
         "device": device,
-        "sources": {"prior": _source_hash(prior), "posterior": _source_hash(posterior)},
+        "sources": {info.kind: _source_hash(info) for info in (prior, posterior, data)},
         "tuning": tuning_settings(config, pair, components_fixed),
     }
 

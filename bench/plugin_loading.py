@@ -75,11 +75,12 @@ def load_class(
     except (Exception, SystemExit) as error:
         raise PluginError(f"{label} does not import: {_explain(error, path)}") from error
     base = _base(kind)
-    if class_name:
-        return _selected(label, loaded, class_name, base)
-    classes = _subclasses(loaded, base)
+    classes = [_selected(label, loaded, class_name, base)] if class_name else []
+    classes = classes or _subclasses(loaded, base)
     if len(classes) != 1:
         raise PluginError(f"{label} {count_message(kind, [c.__name__ for c in classes])}")
+    if kind == "dataset" and classes[0].name == loaded.__name__.rpartition(".")[2]:
+        classes[0].name = name  # not its module's name, which of a --plugin file is made up
     return classes[0]
 
 

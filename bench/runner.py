@@ -60,7 +60,8 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
     mine = {cell.id for cell in prepared.plan.cells}
     rows = [row for row in store.rows() if row["cell"] in mine]
     to_terminal(summarise(rows), console)
-    console.print(f"results: {store.out / 'results.csv'}", highlight=False, soft_wrap=True)
+    where = f"results: {store.out / 'results.csv'}"
+    console.print(where, markup=False, highlight=False, soft_wrap=True)
     if outcome is Outcome.INTERRUPTED:
         notice("interrupted; run the same command again to go on from here")
         return EXIT_INTERRUPTED
@@ -86,7 +87,8 @@ def show_plan(prepared: Prepared, console: Console) -> None:
     )
     reasons = {f"{c.prior} x {c.posterior}": c.reason for c in plan.skipped}
     for pair, reason in reasons.items():
-        console.print(f"skipped: {pair}: {reason}", style="dim", highlight=False)
+        said = f"skipped: {pair}: {reason}"
+        console.print(said, style="dim", markup=False, highlight=False)
 
 
 def _train(

@@ -9,6 +9,10 @@ import pytest
 
 pytest_plugins = ("_skips",)
 
+# Read by torch when it is imported, by subprocesses too. Threads that share products as small as
+# these wait for each other, on a busy machine for twenty times as long as the product takes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

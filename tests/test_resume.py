@@ -17,8 +17,8 @@ from torch import Tensor
 from bench.config import TrainingConfig, load_config
 from bench.training import Interrupted, Pixels, Trainer
 
-GRID = ("--models", "VAE,CP", "--datasets", "digits", "--seeds", 2, "--components", 3)
-EPOCHS = 30
+GRID = ("--models", "VAE,CP", "--datasets", "digits", "--components", 3)
+EPOCHS = 25
 OFTEN = ("--set", "training.checkpoint_seconds=0")
 PAIRS = [("vamp", "continuous"), ("conditional", "joint"), ("hierarchical_vamp", "independent")]
 
@@ -61,8 +61,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_numbers(
     kept = files(out)
     (checkpoint,) = out.glob("cells/*/checkpoint.pt")
     before = torch.load(checkpoint, weights_only=True)["progress"]["history"]
-    assert 0 < len(kept)
-    assert 1 <= len(before)
+    assert len(kept) > 0
+    assert len(before) >= 1
 
     ended = bench(*arguments(out))
     assert ended.status == 0, ended.err
