@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -40,12 +41,13 @@ class Events:
 
 @dataclass
 class Workshop:
-    """What cells are made with: settings, plugins, data (loaded once each) and a device."""
+    """What cells are made with: settings, plugins, data (loaded once each), device, threads."""
 
     config: Config
     registry: Registry
     roots: Sequence[Path]
     device: torch.device
+    threads: int = 1
     _data: dict[str, LoadedData] = field(default_factory=dict)
     _pixels: dict[str, Pixels] = field(default_factory=dict)
 
@@ -137,6 +139,8 @@ def run_cell(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Ro
 
 
 def _run(cell: Cell, workshop: Workshop, folder: Path, out: Path, events: Events) -> Row:
+    threads = _threads(folder, workshop.threads)
+    torch.set_num_threads(threads)
     values: dict[str, Any] = {}
     if cell.settings["tuning"]:
         values = _tune(cell, workshop, out, events)
@@ -149,6 +153,7 @@ def _run(cell: Cell, workshop: Workshop, folder: Path, out: Path, events: Events
         "components": components,
         "seed": cell.seed,
         "tuned": values,
+        "threads": threads,
         **cell.settings,
         **{name: getattr(config, name).model_dump() for name in ("training", "model")},
     }
@@ -167,6 +172,14 @@ def _run(cell: Cell, workshop: Workshop, folder: Path, out: Path, events: Events
     card = evaluate(model, workshop.data(cell.dataset), config.evaluation)
     card.write(folder)
     return _row(card, progress, components, values, workshop.device)
+
+
+def _threads(folder: Path, wanted: int) -> int:
+    """Those with which the cell was begun, where it goes on: sums depend on how they are split."""
+    if (folder / "checkpoint.pt").exists() and (folder / "config.json").exists():
+        begun: int = json.loads((folder / "config.json").read_text()).get("threads", wanted)
+        return begun
+    return wanted
 
 
 def _tune(cell: Cell, workshop: Workshop, out: Path, events: Events) -> dict[str, Any]:

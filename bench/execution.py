@@ -41,6 +41,9 @@ class Listener(Protocol):
     def ended(self, cell: Cell, row: Row) -> None: ...
 
 
+SMALL_LAYER = 200
+
+
 class Outcome(Enum):
     """How a run ended."""
 
@@ -63,8 +66,8 @@ class Job:
 
     def workshop(self) -> Workshop:
         """The workshop of this process."""
-        torch.set_num_threads(self.threads)
-        return Workshop(self.config, Registry(self.plugins), self.roots, torch.device(self.device))
+        device = torch.device(self.device)
+        return Workshop(self.config, Registry(self.plugins), self.roots, device, self.threads)
 
 
 def resolve_device(wanted: str) -> str:
@@ -75,18 +78,19 @@ def resolve_device(wanted: str) -> str:
 
 
 def share_cores(
-    wanted_workers: int, wanted_threads: int, cells: int, device: str
+    wanted_workers: int, wanted_threads: int, cells: int, device: str, hidden: int
 ) -> tuple[int, int]:
     """Worker processes and threads for each.
 
     Cells are small: two of them side by side use two cores better than one cell with two
-    threads, whose matrix products are too short to share.
+    threads, whose matrix products are too short to share. Below ``SMALL_LAYER`` units threads
+    only wait for each other: on a busy machine, for many times as long as the product takes.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = cores or 1
     workers = wanted_workers or (1 if device.startswith("cuda") else cores)
     workers = max(1, min(workers, cells))
-    return workers, wanted_threads or max(1, cores // workers)
+    return workers, wanted_threads or (1 if hidden < SMALL_LAYER else max(1, cores // workers))
 
 
 @dataclass

@@ -44,6 +44,7 @@ class Request:
     def config(self) -> Config:
         """The settings that this request means."""
         named = self.flags.get("run.datasets") is not None
+        named = named or any(text.startswith("run.datasets") for text in self.sets)
         preset = self.preset or default_preset(named, self.config_file, self.sets) or None
         return load_config(preset, self.config_file, self.sets, self.flags)
 
@@ -99,11 +100,17 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     plan = make_plan(
         config, registry, fingerprints, device.partition(":")[0], request.components_fixed
     )
+    if not plan.cells:
+        reasons = "; ".join(dict.fromkeys(cell.reason for cell in plan.skipped))
+        raise UsageError(f"nothing to run: every chosen pair is skipped ({reasons})")
     _check_options(plan, workshop)
     out = Path(config.run.out)
     store = Store(out, create=False)
     todo = tuple(c for c in plan.cells if request.fresh or not store.finished(c))
-    workers, threads = share_cores(request.workers, config.engine.threads, len(todo), device)
+    hidden = max(config.for_dataset(name).model.hidden for name in names)
+    workers, threads = share_cores(
+        request.workers, config.engine.threads, len(todo), device, hidden
+    )
     job = Job(config, registry.plugins, roots, device, out, threads)
     return Prepared(config, plan, todo, job, workshop, workers)
 
@@ -116,6 +123,9 @@ def _check_plugins(registry: Registry, config: Config, notice: Callable[[str], N
         *(("posterior", name) for name in run.posteriors),
         *(("dataset", name) for name in run.datasets),
     }
+    for model in run.models:
+        pair = config.models.get(model, ("", ""))
+        named |= {("prior", pair[0]), ("posterior", pair[1])}
     for info in registry.broken(load=True):
         asked = (info.kind, info.name) in named or info.path in registry.plugins
         if asked:

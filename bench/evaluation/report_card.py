@@ -17,6 +17,7 @@ from torch import Tensor
 from bench.bounds import elbo_enumerated, importance_log_likelihood
 from bench.config import EvaluationConfig
 from bench.data.loading import BINARIZATION_SEED, LoadedData
+from bench.errors import BenchError
 from bench.evaluation.entropy import category_use
 from bench.evaluation.purity import Purity, hard_agreement, purity
 from bench.evaluation.responsibilities import active_units, prior_responsibilities
@@ -72,7 +73,7 @@ def evaluate(model: Model, data: LoadedData, config: EvaluationConfig) -> Report
     examples = _bounds(model, test, prior, config)
     metrics: dict[str, Any] = {}
     for name in ("nelbo", "nll"):
-        metrics[name], metrics[f"{name}_se"] = _mean_and_error(examples[name])
+        metrics[name], metrics[f"{name}_se"] = _mean_and_error(name, examples[name])
     for name in ("reconstruction", "kl_z", "kl_c"):
         applies = name != "kl_c" or model.spec.categories is not None
         metrics[name] = float(examples[name].mean()) if applies else None
@@ -200,7 +201,13 @@ def _label_rows(labelled: Purity, data: LoadedData) -> list[dict[str, Any]]:
     ]
 
 
-def _mean_and_error(values: Array) -> tuple[float, float]:
+def _mean_and_error(name: str, values: Array) -> tuple[float, float]:
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        raise BenchError(
+            f"the {name} of {bad} of {len(values)} test examples is not finite; finite numbers "
+            "were expected. Try a lower training.learning_rate."
+        )
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 

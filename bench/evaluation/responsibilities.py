@@ -51,7 +51,7 @@ def prior_responsibilities(
     mixture = _components(prior, name)
     if mixture is None:
         return None
-    size = mixture.log_weights.shape[-1]
+    size = max(mixture.log_weights.shape[-1], model.spec.latent_dim)
     rows_at_once = max(1, TABLE // (size * samples))
     parts = []
     for rows in x.split(rows_at_once):
