@@ -13,7 +13,7 @@ import torch
 
 from bench.config import Config
 from bench.data.loading import LoadedData, load_dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, Interrupted
 from bench.evaluation.report_card import ReportCard, evaluate
 from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
@@ -21,7 +21,7 @@ from bench.model import Model
 from bench.registry import Registry
 from bench.spec import Spec
 from bench.store import Row, Store
-from bench.training import Epoch, Interrupted, Pixels, Progress, Trainer
+from bench.training import Epoch, Pixels, Progress, Trainer, TrainingFailed
 from bench.tuning import TrialRecord, search
 
 # Trials train on seeds of their own, so that the reported seeds are fresh to the chosen setting.
@@ -121,7 +121,16 @@ def run_cell(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Ro
         Interrupted: the run was asked to stop; the cell's state is saved.
     """
     folder = store.folder(cell.id)
-    folder.mkdir(parents=True, exist_ok=True)
+    with store.hold(cell, events.stop):
+        finished = store.row(cell.id)
+        if finished is not None and finished["status"] == "ok":
+            return finished  # by another run on this store, while this one waited
+        folder.mkdir(parents=True, exist_ok=True)
+        return _attempt(cell, workshop, store, events)
+
+
+def _attempt(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Row:
+    folder = store.folder(cell.id)
     try:
         row = _run(cell, workshop, folder, store.out, events)
     except (Interrupted, KeyboardInterrupt):
@@ -164,12 +173,13 @@ def _run(cell: Cell, workshop: Workshop, folder: Path, out: Path, events: Events
     pixels = workshop.pixels(cell.dataset)
     trainer = Trainer(model, pixels, config.training, cell.seed, folder / "checkpoint.pt")
     progress = trainer.run(lambda epoch: events.epoch(cell, epoch, None), events.stop)
+    trainer.save()  # a run that is killed while it evaluates need not train again
     _write_history(folder / "history.csv", progress.history)
     with atomic_write(folder / "model.pt") as stream:
-        torch.save(model.state_dict(), stream)
+        torch.save({name: value.cpu() for name, value in model.state_dict().items()}, stream)
 
     events.phase(cell, "evaluate")
-    card = evaluate(model, workshop.data(cell.dataset), config.evaluation)
+    card = evaluate(model, workshop.data(cell.dataset), config.evaluation, events.stop)
     card.write(folder)
     return _row(card, progress, components, values, workshop.device)
 
@@ -198,7 +208,12 @@ def _tune(cell: Cell, workshop: Workshop, out: Path, events: Events) -> dict[str
         seed = TRIAL_SEED + number
         model = workshop.model(cell, config, components, seed)
         trainer = Trainer(model, workshop.pixels(cell.dataset), config.training, seed)
-        progress = trainer.run(lambda epoch: events.epoch(cell, epoch, number), events.stop)
+        try:
+            progress = trainer.run(lambda epoch: events.epoch(cell, epoch, number), events.stop)
+        except BenchError:
+            raise
+        except Exception as error:  # out of memory, say: this setting fails, not the search
+            raise TrainingFailed(f"{type(error).__name__}: {error}") from error
         return progress.best_bound
 
     tuning = cell.settings["tuning"]
@@ -215,8 +230,10 @@ def _tune(cell: Cell, workshop: Workshop, out: Path, events: Events) -> dict[str
 
 
 def study_name(cell: Cell) -> str:
-    """One study serves all seeds of a setting: the search does not depend on the reported seed."""
-    any_seed = Cell(cell.dataset, cell.prior, cell.posterior, "", cell.components, 0, cell.settings)
+    """One study serves all seeds of a setting, and grows when more trials are asked for."""
+    tuning = {key: value for key, value in cell.settings["tuning"].items() if key != "trials"}
+    settings = {**cell.settings, "tuning": tuning}
+    any_seed = Cell(cell.dataset, cell.prior, cell.posterior, "", cell.components, 0, settings)
     return f"{cell.dataset}-{cell.prior}-{cell.posterior}-{any_seed.id}"
 
 

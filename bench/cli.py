@@ -171,6 +171,7 @@ def ui(
     from bench.commands import settings_for
     from bench.tracking import open_ui
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # to the server first, then to us
     settings = settings_for(out, [], config)
     raise typer.Exit(open_ui(settings.tracking.uri, Path(settings.run.out), port))
 

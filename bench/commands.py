@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.table import Table
 from bench.config import Config, load_config
 from bench.data.base import Dataset
 from bench.data.store import fetch_dataset, import_dataset, list_datasets
-from bench.errors import DataError, UsageError, unknown
+from bench.errors import DataError, PluginError, UsageError, unknown
 from bench.registry import KINDS, Registry
 from bench.report.summary import summarise
 from bench.report.tables import FORMATS, to_terminal
@@ -76,7 +76,7 @@ def check_plugin(
     info.load()
     if issubclass(info.load(), Dataset):
         roots = [Path(d) for d in settings_for(None, data_dirs, config_file).run.data_dirs]
-        findings = check_dataset(info.load()(), roots)
+        findings = check_dataset(make_dataset(registry, name), roots)
     else:
         findings = check_model_plugin(kind, name, registry)
     console = Console()
@@ -93,8 +93,34 @@ def check_plugin(
 def _datasets(registry: Registry, names: Sequence[str]) -> list[Dataset]:
     made = []
     for name in names:
-        dataset: Dataset = registry.load("dataset", name)()
-        made.append(dataset)
+        made.append(make_dataset(registry, name))
+    return made
+
+
+def make_dataset(registry: Registry, name: str) -> Dataset:
+    """A dataset without options.
+
+    Raises:
+        PluginError: it cannot be made.
+    """
+    plugin = registry.load("dataset", name)
+    try:
+        dataset: Dataset = plugin()
+    except Exception as error:  # a plugin may raise anything
+        raise PluginError(
+            f"dataset {name!r} cannot be made: {type(error).__name__}: {error}"
+        ) from error
+    return dataset
+
+
+def try_datasets(registry: Registry, complain: Callable[[str], None]) -> list[Dataset]:
+    """Every dataset that can be made; why the others cannot is told."""
+    made = []
+    for name in registry.names("dataset", load=True):
+        try:
+            made.append(make_dataset(registry, name))
+        except PluginError as error:
+            complain(str(error))
     return made
 
 
@@ -106,10 +132,10 @@ def list_data(data_dirs: Sequence[Path], plugins: Sequence[Path], config_file: P
     """Print which datasets are here."""
     console = Console()
     registry = Registry(plugins)
-    names = registry.names("dataset", load=True)
     roots = _roots(data_dirs, config_file)
     table = Table("dataset", "state", "files", "MiB", "where or why")
-    for status in list_datasets(_datasets(registry, names), roots):
+    broken: list[str] = []
+    for status in list_datasets(try_datasets(registry, broken.append), roots):
         checked = {True: "published", False: "unverified", None: ""}[status.verified]
         size = "" if not status.bytes else f"{status.bytes / 2**20:.1f}"
         where = str(status.where or status.reason or "")
@@ -117,7 +143,9 @@ def list_data(data_dirs: Sequence[Path], plugins: Sequence[Path], config_file: P
     console.print(table)
     for info in registry.broken(load=True):
         if info.kind in ("dataset", ""):
-            console.print(f"broken: {info.error}", style="red", markup=False)
+            broken.append(str(info.error))
+    for reason in broken:
+        console.print(f"broken: {reason}", style="red", markup=False)
 
 
 def fetch_data(
@@ -170,7 +198,7 @@ def import_data(
         DataError: they are not the published ones, or do not parse.
     """
     registry = Registry(plugins)
-    dataset = registry.load("dataset", name)()
+    dataset = make_dataset(registry, name)
     root = _roots(data_dirs, config_file)[0]
     imported = import_dataset(dataset, path, root, unverified=unverified)
     console = Console()

@@ -103,6 +103,17 @@ class PluginInfo:
         )
 
 
+def as_loaded(info: PluginInfo) -> PluginInfo:
+    """The plugin with the attributes that its class really has, inherited and computed ones too.
+
+    Raises:
+        PluginError: it does not import.
+    """
+    plugin = info.load()
+    found = {name: getattr(plugin, name) for name in _DEFAULTS if hasattr(plugin, name)}
+    return replace(info, attributes=found)
+
+
 def same_source(a: PluginInfo, b: PluginInfo) -> bool:
     """Whether two registrations of one name lead to the same class, so that they do not clash."""
     if a.path is not None and b.path is not None:

@@ -20,6 +20,10 @@ from bench.normal import AdditiveNormal, DiagNormal, normal_products
 __all__ = ["AdditiveNormal", "DiagNormal", "Mixture", "OneHotCategorical", "closed_form_kl"]
 
 
+# Numbers that one table of rows x components may hold: 64 MiB of float32.
+TABLE = 2**24
+
+
 class OneHotCategorical(Distribution):
     """A categorical distribution over the K vertices of the simplex.
 
@@ -117,6 +121,15 @@ class Mixture(Distribution):
         return parts.log_prob(value.unsqueeze(-1 - len(self.event_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
+        if not torch.is_grad_enabled() and value.ndim > 1 and not self.batch_shape:
+            # Evaluation has many rows and a VampPrior with categories J K components.
+            flat = value.reshape(-1, *self.event_shape)
+            rows = max(1, TABLE // self.log_weights.shape[-1])
+            parts = [self._log_prob(part) for part in flat.split(rows)]
+            return torch.cat(parts).reshape(value.shape[: value.ndim - len(self.event_shape)])
+        return self._log_prob(value)
+
+    def _log_prob(self, value: Tensor) -> Tensor:
         joint = self.component_log_prob(value)  # (..., J)
         return torch.logsumexp(joint + self.log_weights.to(joint.dtype), dim=-1)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import __version__
-from bench.commands import settings_for
+from bench.commands import settings_for, try_datasets
 from bench.data.store import list_datasets
 from bench.errors import BenchError, PluginError
 from bench.registry import Registry
@@ -66,9 +66,7 @@ def examine(
     registry = _plugins(say, plugins)
     if registry is not None:
         roots = [Path(folder) for folder in config.run.data_dirs]
-        names = registry.names("dataset", load=True)
-        datasets = [registry.load("dataset", name)() for name in names]
-        for status in list_datasets(datasets, roots):
+        for status in list_datasets(try_datasets(registry, say.bad), roots):
             if status.state in ("embedded", "found"):
                 verified = "" if status.verified in (True, None) else ", not the published files"
                 say.good(f"dataset {status.name}: {status.where or 'embedded'}{verified}")

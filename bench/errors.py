@@ -18,6 +18,10 @@ class DataError(UsageError):
     """A dataset that is missing, damaged or not what its checksum says."""
 
 
+class Interrupted(BenchError):
+    """A cell was asked to stop; what it had is saved."""
+
+
 class PluginError(UsageError):
     """A plugin that does not import, does not declare what it must, or clashes with another."""
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.config import Config
-from bench.discovery import PluginInfo
+from bench.discovery import PluginInfo, as_loaded
 from bench.errors import UsageError, unknown
 from bench.pairs import Pair, pair_up
 from bench.registry import Registry
@@ -99,7 +99,11 @@ def select_pairs(config: Config, registry: Registry) -> list[Pair]:
         posteriors = _chosen(run.posteriors, "posterior", registry)
         chosen = [(prior, posterior) for prior in priors for posterior in posteriors]
     return [
-        pair_up(registry.get("prior", prior), registry.get("posterior", posterior), config.models)
+        pair_up(
+            as_loaded(registry.get("prior", prior)),
+            as_loaded(registry.get("posterior", posterior)),
+            config.models,
+        )
         for prior, posterior in chosen
     ]
 
@@ -129,6 +133,7 @@ def make_plan(
     fingerprints: Mapping[str, str],
     device: str,
     components_fixed: bool = True,
+    training_data: Mapping[str, str] | None = None,
 ) -> Plan:
     """Cross pairs, datasets, components and seeds.
 
@@ -138,6 +143,7 @@ def make_plan(
         fingerprints: of each chosen dataset's evaluation data.
         device: kind of device; numbers may differ between kinds.
         components_fixed: whether the user chose K, so that tuning may not.
+        training_data: hash of each dataset's training arrays, which no fingerprint shows.
     """
     cells: list[Cell] = []
     skipped: list[Cell] = []
@@ -145,9 +151,9 @@ def make_plan(
     for dataset, fingerprint in fingerprints.items():
         local = config.for_dataset(dataset)
         for pair in pairs:
-            settings = cell_settings(
-                local, pair, dataset, registry, fingerprint, device, components_fixed
-            )
+            fixed = components_fixed or dataset in local.run.components_by_dataset
+            settings = cell_settings(local, pair, dataset, registry, fingerprint, device, fixed)
+            settings["training_data"] = (training_data or {}).get(dataset, "")
             sizes: list[int | None] = [None]
             if pair.varies_with_components:
                 sizes = list(local.components_for(dataset))

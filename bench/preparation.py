@@ -96,9 +96,13 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
 
     names = select_datasets(config, registry)
     _check_data(registry, config, names, roots)
-    fingerprints = {name: workshop.data(name).fingerprint for name in names}
     plan = make_plan(
-        config, registry, fingerprints, device.partition(":")[0], request.components_fixed
+        config,
+        registry,
+        {name: workshop.data(name).fingerprint for name in names},
+        device.partition(":")[0],
+        request.components_fixed,
+        {name: workshop.data(name).training_fingerprint for name in names},
     )
     if not plan.cells:
         reasons = "; ".join(dict.fromkeys(cell.reason for cell in plan.skipped))
@@ -123,9 +127,10 @@ def _check_plugins(registry: Registry, config: Config, notice: Callable[[str], N
         *(("posterior", name) for name in run.posteriors),
         *(("dataset", name) for name in run.datasets),
     }
-    for model in run.models:
-        pair = config.models.get(model, ("", ""))
-        named |= {("prior", pair[0]), ("posterior", pair[1])}
+    chosen = {model.casefold() for model in run.models}
+    for model, (prior, posterior) in config.models.items():
+        if model.casefold() in chosen:
+            named |= {("prior", prior), ("posterior", posterior)}
     for info in registry.broken(load=True):
         asked = (info.kind, info.name) in named or info.path in registry.plugins
         if asked:

@@ -6,17 +6,21 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UsageError
+from filelock import FileLock, Timeout
+
+from bench.errors import Interrupted, UsageError
 from bench.files import write_json, write_text
 from bench.grid import Cell
 
 COLUMNS = (
     "cell", "dataset", "prior", "posterior", "model", "components", "seed", "status", "reason",
     "epochs", "seconds", "parameters", "device", "nelbo", "nelbo_se", "nll", "nll_se",
+    "importance_samples",
     "reconstruction", "kl_z", "kl_c", "entropy", "entropy_max", "effective_categories",
     "categories_used", "category_information", "assignment", "purity", "purity_se",
     "purity_chance", "purity_corrected", "nmi", "ari", "active_units", "collapsed",
@@ -73,7 +77,29 @@ class Store:
             return None
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
-        return found
+        return found if isinstance(found, dict) and "status" in found else None
+
+    @contextmanager
+    def hold(self, cell: Cell, stop: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Keep the cell to this process; waits while another run on this store has it.
+
+        Raises:
+            Interrupted: ``stop`` answered True while waiting.
+        """
+        path = self.out / ".locks" / f"{cell.id}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        while True:
+            try:
+                lock.acquire(timeout=1.0)
+                break
+            except Timeout:
+                if stop():
+                    raise Interrupted("stopped while another run had the cell") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def labels(self, cell_id: str) -> list[Row]:
         """The per-label purity of a cell; empty where it has none."""
@@ -97,12 +123,19 @@ class Store:
     def skip(self, cells: Iterable[Cell]) -> None:
         """Record the cells that have no meaning, with their reasons."""
         path = self.out / "skipped.json"
-        known: dict[str, Row] = json.loads(path.read_text()) if path.exists() else {}
+        known = self._skipped()
         for cell in cells:  # a pair is skipped whatever its settings: one row, the last run's
             pair = f"{cell.dataset} {cell.prior} {cell.posterior}"
             known[pair] = {**names_of(cell), "status": "skipped", "reason": cell.reason}
         if known:
             write_json(path, known)
+
+    def _skipped(self) -> dict[str, Row]:
+        try:
+            known = json.loads((self.out / "skipped.json").read_text())
+        except (OSError, json.JSONDecodeError):
+            return {}  # made anew by the next run
+        return known if isinstance(known, dict) else {}
 
     def forget(self, cell: Cell) -> None:
         """Remove all that is known of a cell (``--fresh``)."""
@@ -115,9 +148,7 @@ class Store:
             row = self.row(folder.parent.name)
             if row is not None:
                 found.append(row)
-        skipped = self.out / "skipped.json"
-        if skipped.exists():
-            found.extend(json.loads(skipped.read_text()).values())
+        found.extend(self._skipped().values())
         keys = ("dataset", "prior", "posterior", "components", "seed")
         return sorted(found, key=lambda row: [_sortable(row.get(key)) for key in keys])
 

@@ -20,7 +20,7 @@ from bench.training import Epoch
 from bench.tuning import TrialRecord
 
 QUIET_SECONDS = 10.0
-FILE_WIDTH = 160
+FILE_WIDTH = 175
 
 
 def open_console() -> Console:
@@ -139,7 +139,7 @@ class Display:
         part = self.ended_count
         fraction = float(part)
         for _, state in self.running.values():
-            if state.epoch is not None:
+            if state.epoch is not None and state.trial is None:
                 fraction += 0.9 * min(1.0, state.epoch.epoch / state.epochs)
         if fraction <= 0:
             return "time left unknown"

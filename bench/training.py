@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from bench.config import TrainingConfig
-from bench.errors import BenchError
+from bench.errors import BenchError, Interrupted
 from bench.files import atomic_write
 from bench.joint import Values
 from bench.model import Model
+from bench.networks import Linear
 
 VALIDATION_SEED = 777
 NOISE_BLOCK = 64  # steps whose latent noise is drawn in one call
@@ -31,10 +32,6 @@ VALIDATION_ROWS = 2500
 
 class TrainingFailed(BenchError):
     """Training produced a number that is not finite."""
-
-
-class Interrupted(BenchError):
-    """Training was asked to stop; what it had is saved."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +142,20 @@ def validation_bound(model: Model, x: Tensor, noise: Values) -> tuple[float, flo
     return float(bound.mean()), float(bound.std() / math.sqrt(len(bound)))
 
 
+def normalise_gradients(model: Model) -> None:
+    """Divide the gradient of each parameter tensor by its norm, as the released code does.
+
+    Maps that share a product here (a layer and its gate, mean and log-variance) are tensors of
+    their own there, so each block has its own norm.
+    """
+    for module in model.modules():
+        blocks = module.blocks if isinstance(module, Linear) else 1
+        for parameter in module.parameters(recurse=False):
+            if parameter.grad is not None:
+                for block in parameter.grad.chunk(blocks):
+                    block.div_(block.norm().clamp_min(1e-12))
+
+
 class Trainer:
     """Trains one model to its best validation bound.
 
@@ -242,10 +253,7 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if self.config.normalise_gradients:
-            for group in self.optimiser.param_groups:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        parameter.grad.div_(parameter.grad.norm().clamp_min(1e-12))
+            normalise_gradients(self.model)
         self.optimiser.step()
         return loss.detach()
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, Interrupted, UsageError
 from bench.spaces import Choice, Float, Int, Range
 
 if TYPE_CHECKING:
@@ -156,8 +156,6 @@ class _Search:
     def run(self, objective: Objective) -> TrialRecord:
         """One more trial."""
         from optuna.trial import TrialState
-
-        from bench.training import Interrupted
 
         number = len(self.records())
         self.study.sampler = _sampler(self.seed, number, self.trials)

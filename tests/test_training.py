@@ -160,7 +160,8 @@ def test_validation_bound_is_the_same_number_each_time() -> None:
 
 
 def test_gradients_are_divided_by_their_norm() -> None:
-    """Each tensor by its own (the released code); without the option they are left alone."""
+    """Each by its own, and the halves of a shared product apart, which are two tensors in the
+    released code; without the option they are left alone."""
     norms = {}
     for normalised in (True, False):
         made = trainer(normalise_gradients=normalised)
@@ -168,7 +169,11 @@ def test_gradients_are_divided_by_their_norm() -> None:
         x, noise = next(batches(made.model, made.pixels, 8, generator))
         made.step(x, noise, 1.0, 1.0)
         norms[normalised] = [
-            float(p.grad.norm()) for p in made.model.parameters() if p.grad is not None
+            float(block.norm())
+            for module in made.model.modules()
+            for p in module.parameters(recurse=False)
+            if p.grad is not None
+            for block in p.grad.chunk(module.blocks if isinstance(module, Linear) else 1)
         ]
     assert norms[True] == pytest.approx([1.0] * len(norms[True]), abs=1e-5)
     assert max(abs(norm - 1.0) for norm in norms[False]) > 0.1

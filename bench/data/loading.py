@@ -66,6 +66,11 @@ class LoadedData:
     verified: bool
     fingerprint: str
 
+    @property
+    def training_fingerprint(self) -> str:
+        """Identifies the training data, of which ``fingerprint`` says nothing."""
+        return fingerprint(self.train_x, np.asarray(self.levels))
+
 
 def load_dataset(dataset: Dataset, roots: Sequence[Path]) -> LoadedData:
     """Load, check, flatten and (for a Bernoulli likelihood) binarize a dataset.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from torch import Tensor
 from bench.bounds import elbo_enumerated, importance_log_likelihood
 from bench.config import EvaluationConfig
 from bench.data.loading import BINARIZATION_SEED, LoadedData
-from bench.errors import BenchError
-from bench.evaluation.entropy import category_use
+from bench.errors import BenchError, Interrupted
+from bench.evaluation.entropy import category_use, sampled_use
 from bench.evaluation.purity import Purity, hard_agreement, purity
 from bench.evaluation.responsibilities import active_units, prior_responsibilities
 from bench.files import atomic_write, write_json
@@ -59,18 +59,28 @@ class ReportCard:
 
 
 @torch.no_grad()
-def evaluate(model: Model, data: LoadedData, config: EvaluationConfig) -> ReportCard:
+def evaluate(
+    model: Model,
+    data: LoadedData,
+    config: EvaluationConfig,
+    stop: Callable[[], bool] = lambda: False,
+) -> ReportCard:
     """Measure a trained model on the frozen test set. Labels are read here and nowhere before.
 
     Args:
         model: with its best parameters.
         data: the dataset with its labels.
         config: the [evaluation] section.
+        stop: asked between blocks of rows.
+
+    Raises:
+        Interrupted: ``stop`` answered True.
+        BenchError: a bound is not finite.
     """
     device = next(model.parameters()).device
     test = torch.from_numpy(data.test_x).to(device)
     prior = model.joint_prior()  # encoded once: a VampPrior's components serve the whole pass
-    examples = _bounds(model, test, prior, config)
+    examples = _bounds(model, test, prior, config, stop)
     metrics: dict[str, Any] = {}
     for name in ("nelbo", "nll"):
         metrics[name], metrics[f"{name}_se"] = _mean_and_error(name, examples[name])
@@ -85,7 +95,9 @@ def evaluate(model: Model, data: LoadedData, config: EvaluationConfig) -> Report
     return ReportCard({**metrics, **categories}, examples, labels, details)
 
 
-def _bounds(model: Model, test: Tensor, prior: Joint, config: EvaluationConfig) -> dict[str, Array]:
+def _bounds(
+    model: Model, test: Tensor, prior: Joint, config: EvaluationConfig, stop: Callable[[], bool]
+) -> dict[str, Array]:
     """Per-example values; nelbo = reconstruction + kl_z + kl_c, all as costs in nats."""
     # Streams of their own: the bound does not move when importance_samples does.
     elbo_noise = torch.Generator(test.device).manual_seed(config.seed)
@@ -93,6 +105,8 @@ def _bounds(model: Model, test: Tensor, prior: Joint, config: EvaluationConfig) 
     names = ("nelbo", "nll", "reconstruction", "kl_z", "kl_c")
     found: dict[str, list[Tensor]] = {name: [] for name in names}
     for rows in test.split(ROWS):
+        if stop():
+            raise Interrupted("stopped in evaluation; the trained model is saved")
         x = rows.float()
         draws = [
             elbo_enumerated(
@@ -122,21 +136,19 @@ def _categories(
     if model.spec.categories is not None:
         source = "posterior"
         assignments = _encode(model, (rows.float() for rows in test.split(ROWS)))
+        use = category_use(assignments)
         train = category_use(_encode(model, _training_rows(model, data)))
         details["train_entropy"] = train.entropy
         details["train_category_information"] = train.category_information
         details["train_category_probabilities"] = train.probs.tolist()
     else:
-        generator = torch.Generator(test.device).manual_seed(config.seed + 1)
-        found = prior_responsibilities(
-            model, test.float(), config.responsibility_samples, generator, prior
-        )
-        if found is None:
+        halves = _responsibilities(model, test.float(), prior, config)
+        if halves is None:
             return {"assignment": "none"}, [], details
         source = "prior"
-        assignments = found.double().cpu().numpy()
+        assignments = (halves[0] + halves[1]) / 2.0
+        use = sampled_use(*halves)
 
-    use = category_use(assignments)
     labelled = purity(assignments, data.labels.test)
     hard = hard_agreement(assignments, data.labels.test)
     details["category_probabilities"] = use.probs.tolist()
@@ -165,6 +177,23 @@ def _categories(
         "ami": hard.ami,
     }
     return _plain(metrics), _label_rows(labelled, data), details
+
+
+def _responsibilities(
+    model: Model, x: Tensor, prior: Joint, config: EvaluationConfig
+) -> tuple[Array, Array] | None:
+    """p(component | x) from two independent halves of the draws; None without components.
+
+    Many components need many draws: where one draw names one of K, S draws leave the entropy of
+    their average short by about K / 2S, which the halves can only correct while that is small.
+    """
+    generator = torch.Generator(x.device).manual_seed(config.seed + 1)
+    half = max(1, config.responsibility_samples, 10 * model.spec.components) // 2
+    found = [prior_responsibilities(model, x, half, generator, prior) for _ in range(2)]
+    first, second = found
+    if first is None or second is None:
+        return None
+    return first.cpu().numpy(), second.cpu().numpy()
 
 
 def _encode(model: Model, batches: Iterator[Tensor]) -> Array:

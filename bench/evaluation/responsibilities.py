@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.bounds import TABLE
-from bench.distributions import DiagNormal, Mixture
+from bench.distributions import TABLE, DiagNormal, Mixture
 from bench.joint import Joint, enumerate_category
 from bench.model import Model, category_of
 
