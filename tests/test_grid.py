@@ -133,6 +133,26 @@ def test_other_evaluation_data_or_device_make_another_cell() -> None:
     assert len(ids) == 4
 
 
+def test_other_training_data_make_another_cell() -> None:
+    """The fingerprint is of evaluation data alone."""
+    config = load_config(None, None, ["run.models=CP"])
+    ids = {
+        only(make_plan(config, REGISTRY, {"digits": "print"}, "cpu", True, {"digits": mark})).id
+        for mark in ("one", "two")
+    }
+    assert len(ids) == 2
+
+
+def test_the_plan_reads_attributes_that_only_the_class_knows(tmp_path: Path) -> None:
+    """`bench list` reads literals; what decides about models is what the class really says."""
+    path = write_prior(tmp_path / "computed.py")
+    assert "mixture = True" not in path.read_text()
+    text = path.read_text().replace("(Prior):", "(Prior):\n    mixture = not False\n", 1)
+    path.write_text(text)
+    plan = plan_of(priors="computed", posteriors="continuous", components="3,5", plugins=[path])
+    assert [cell.components for cell in plan.cells] == [3, 5]
+
+
 PLUGIN_DATA = '''
 from bench.api import Dataset
 class Mine(Dataset):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from maths.cases import T4_SPEC, case
 from maths.cells import assemble, copies, set_head
@@ -53,3 +55,11 @@ def test_chunks_change_nothing() -> None:
     whole = elbo_enumerated(subject.model, x, generator()).elbo()
     small = elbo_enumerated(subject.model, x, generator(), chunk=7).elbo()
     assert torch.allclose(small, whole, atol=1e-12)
+
+
+def test_the_likeliest_category_is_never_dropped() -> None:
+    """A threshold above every probability leaves one category, not none."""
+    subject = case("t4b")
+    terms = elbo_enumerated(subject.model, copies(subject.x, 50), generator(), prune=0.95)
+    assert bool(terms.elbo().isfinite().all())
+    close(float(terms.kl_c.mean()), math.log(3.0), "kl_c of a certain posterior")
