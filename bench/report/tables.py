@@ -81,7 +81,12 @@ def to_terminal(lines: Sequence[Line], console: Console) -> None:
         for heading in shown:
             text = heading in ("model", "marks")
             wide = heading == "model" and console.width >= FULL_WIDTH
-            table.add_column(heading, justify="left" if text else "right", no_wrap=wide or not text)
+            table.add_column(
+                heading,
+                justify="left" if text else "right",
+                no_wrap=wide or not text,
+                min_width=10 if heading == "marks" else None,  # no word of a mark is cut
+            )
         for line in ran:
             style = "dim" if line.marks and line.marks[0].startswith("collapsed") else ""
             texts = dict(zip(HEADINGS, cells(line), strict=True))
