@@ -48,6 +48,7 @@ class Workshop:
     roots: Sequence[Path]
     device: torch.device
     threads: int = 1
+    fresh: bool = False
     _data: dict[str, LoadedData] = field(default_factory=dict)
     _pixels: dict[str, Pixels] = field(default_factory=dict)
 
@@ -123,7 +124,9 @@ def run_cell(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Ro
     folder = store.folder(cell.id)
     with store.hold(cell, events.stop):
         finished = store.row(cell.id)
-        if finished is not None and finished["status"] == "ok":
+        if workshop.fresh:
+            store.forget(cell)  # only now, so that an interrupted run has lost no other cell
+        elif finished is not None and finished["status"] == "ok":
             return finished  # by another run on this store, while this one waited
         folder.mkdir(parents=True, exist_ok=True)
         return _attempt(cell, workshop, store, events)

@@ -62,11 +62,13 @@ class Job:
     device: str
     out: Path
     threads: int
+    fresh: bool = False
 
     def workshop(self) -> Workshop:
         """The workshop of this process."""
         device = torch.device(self.device)
-        return Workshop(self.config, Registry(self.plugins), self.roots, device, self.threads)
+        registry = Registry(self.plugins)
+        return Workshop(self.config, registry, self.roots, device, self.threads, self.fresh)
 
 
 def resolve_device(wanted: str) -> str:

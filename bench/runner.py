@@ -48,9 +48,6 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
         estimate(prepared, console)
         return EXIT_OK
     store = Store(prepared.job.out)
-    for cell in prepared.todo:
-        if request.fresh:
-            store.forget(cell)
     store.skip(prepared.plan.skipped)
     store.write_results()
 
@@ -66,8 +63,11 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
         notice("interrupted; run the same command again to go on from here")
         return EXIT_INTERRUPTED
     failed = sum(row["status"] == "failed" for row in rows)
-    if failed or outcome is Outcome.INCOMPLETE:
+    if outcome is Outcome.INCOMPLETE:
+        notice("the workers died before every cell was reached; run the same command again")
+    if failed:
         notice(f"{failed} cells failed; their folders under {store.out / 'cells'} say why")
+    if failed or outcome is Outcome.INCOMPLETE:
         return EXIT_FAILED
     return EXIT_OK
 

@@ -112,7 +112,9 @@ def _bury(cell: Cell, exitcode: int | None, out: Path, listener: Listener) -> No
         "reason": f"its worker process ended with exit status {exitcode}; if it was killed for "
         "want of memory, run with fewer --workers or a smaller evaluation.chunk",
     }
-    Store(out).finish(cell, row)
+    store = Store(out)
+    (store.folder(cell.id) / "traceback.txt").unlink(missing_ok=True)  # of an earlier failure
+    store.finish(cell, row)
     listener.ended(cell, row)
 
 
