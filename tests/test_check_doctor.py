@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import Ended, bench, results, run_tiny, write_prior
 
 from bench.registry import Registry
+from runs import Ended, bench, results, run_tiny, write_prior
 
 REGISTRY = Registry()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from runs import TINY, Ended, bench, results, run_tiny, write_prior
 
 Folder = Callable[[Path], list[object]]

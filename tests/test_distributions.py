@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pairs import seeded
 from torch import Tensor
 from torch import distributions as td
 
@@ -22,6 +21,7 @@ from bench.distributions import (
     gumbel_noise,
     sample_from,
 )
+from pairs import seeded
 
 B, K, D = 7, 5, 4
 

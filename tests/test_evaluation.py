@@ -11,8 +11,6 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from maths.cells import Affine, Fixed, Table, assemble, tensor
-from pairs import build, data, each_pair, seeded
 
 import bench.evaluation.responsibilities as responsibilities
 from bench.distributions import Mixture
@@ -24,6 +22,8 @@ from bench.model import Model
 from bench.priors.hierarchical import Hierarchical
 from bench.priors.standard import Standard
 from bench.spec import Spec
+from maths.cells import Affine, Fixed, Table, assemble, tensor
+from pairs import build, data, each_pair, seeded
 
 UNIFORM = np.full((8, 4), 0.25)
 

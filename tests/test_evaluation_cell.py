@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pairs import build, each_pair, spec_of
 
 from bench.config import EvaluationConfig, load_config
 from bench.data.loading import Labels, LoadedData
 from bench.evaluation.report_card import ReportCard, evaluate
 from bench.model import Model
+from pairs import build, each_pair, spec_of
 
 COUNT = 60
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pairs import PAIRS, REGISTRY
-from runs import plan_of, write_prior
 
 from bench.config import load_config
 from bench.errors import UsageError
 from bench.grid import Cell, Plan, make_plan
+from pairs import PAIRS, REGISTRY
+from runs import plan_of, write_prior
 
 
 def only(plan: Plan) -> Cell:

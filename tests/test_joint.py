@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from pairs import build, data, each_pair, seeded
 from torch import distributions as td
 
 from bench.distributions import DiagNormal, Mixture, OneHotCategorical
 from bench.joint import Joint, enumerate_category
+from pairs import build, data, each_pair, seeded
 
 STANDARD = DiagNormal(torch.zeros(2), torch.ones(2))
 UNIFORM = OneHotCategorical(torch.zeros(3))

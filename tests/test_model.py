@@ -7,7 +7,6 @@ import math
 
 import pytest
 import torch
-from pairs import PAIRS, REGISTRY, build, data, each_pair, seeded, spec_of
 from torch import Tensor, nn
 
 from bench.bounds import elbo_enumerated, importance_log_likelihood, log_weights
@@ -17,6 +16,7 @@ from bench.joint import Joint, OneHotCategorical
 from bench.model import Model, Terms
 from bench.plugin import Posterior, Prior
 from bench.training import objective
+from pairs import PAIRS, REGISTRY, build, data, each_pair, seeded, spec_of
 
 
 @each_pair

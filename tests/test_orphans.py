@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import TINY, plan_of, start, wait_for
 
 from bench.errors import Interrupted
 from bench.store import Store
+from runs import TINY, plan_of, start, wait_for
 
 
 def children(parent: int) -> set[int]:

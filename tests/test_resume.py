@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from pairs import build, data
-from runs import TINY, bench, results, run_tiny, start, wait_for
 from torch import Tensor
 
 from bench.config import TrainingConfig, load_config
 from bench.training import Interrupted, Pixels, Trainer
+from pairs import build, data
+from runs import TINY, bench, results, run_tiny, start, wait_for
 
 GRID = ("--models", "VAE,CP", "--datasets", "digits", "--components", 3)
 EPOCHS = 25

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pairs import PAIRS, REGISTRY
-from runs import bench, results, run_tiny, write_prior
 
 from bench.store import COLUMNS
+from pairs import PAIRS, REGISTRY
+from runs import bench, results, run_tiny, write_prior
 
 CONTRACT = [
     "cell", "dataset", "prior", "posterior", "model", "components", "seed", "status", "reason",

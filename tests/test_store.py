@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import plan_of, results
 
 from bench.errors import UsageError
 from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
 from bench.store import COLUMNS, Store
+from runs import plan_of, results
 
 PLAN = plan_of("run.priors=standard,conditional", posteriors="continuous,joint", seeds=2)
 VAE, CP = PLAN.cells[0], PLAN.cells[-1]

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tracked import PURITY, Story, epoch
 
 from bench.errors import UsageError
 from bench.tracking import git_commit, open_ui
 from bench.tracking.location import locate
 from bench.tracking.purity import table
+from tracked import PURITY, Story, epoch
 
 EPOCHS = 300  # 1500 metrics: more than one call takes
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tracked import PURITY, Story, epoch
 
 from bench.tracking import CellRun, Tracker
 from bench.tracking import runs as runs_module
 from bench.tracking.location import locate
 from bench.tracking.session import open_client
+from tracked import PURITY, Story, epoch
 
 
 def test_a_store_of_an_older_mlflow_is_migrated(

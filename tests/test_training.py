@@ -11,8 +11,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pairs import build, data, seeded
-from runs import results, run_tiny
 
 from bench.config import TrainingConfig, load_config
 from bench.model import Model
@@ -30,6 +28,8 @@ from bench.training import (
     temperature_at,
     validation_bound,
 )
+from pairs import build, data, seeded
+from runs import results, run_tiny
 
 PAPER = load_config("paper").training
 

@@ -7,17 +7,6 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-from maths.cells import (
-    Affine,
-    Fixed,
-    FixedPrior,
-    Lower,
-    assemble,
-    mixture,
-    normal,
-    set_components,
-    set_head,
-)
 from torch import Tensor
 
 from bench.joint import DiagNormal, Joint
@@ -30,6 +19,17 @@ from bench.priors.hierarchical import Hierarchical
 from bench.priors.hierarchical_vamp import HierarchicalVamp
 from bench.priors.standard import Standard
 from bench.spec import Spec
+from maths.cells import (
+    Affine,
+    Fixed,
+    FixedPrior,
+    Lower,
+    assemble,
+    mixture,
+    normal,
+    set_components,
+    set_head,
+)
 
 
 @dataclass(frozen=True)

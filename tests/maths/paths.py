@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
-from maths.cases import Case
-from maths.cells import copies
 from torch import Tensor
 
 from bench.bounds import elbo_enumerated, importance_log_likelihood, log_weight
 from bench.model import Model, Terms
 from bench.training import objective, validation_bound
+from maths.cases import Case
+from maths.cells import copies
 
 EXACT = 1e-6
 SIGMAS = 4.0

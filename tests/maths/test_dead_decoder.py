@@ -6,16 +6,16 @@ import math
 
 import pytest
 import torch
-from maths.cases import Case
-from maths.cells import Affine, FixedPrior, assemble, copies, mixture, set_head, tensor
-from maths.paths import check_evidence, close, generator, within
-from pairs import build, data, each_pair
 
 from bench.bounds import elbo_enumerated, log_weights
 from bench.joint import Joint, Mixture
 from bench.likelihoods import Bernoulli
 from bench.posteriors.continuous import Continuous
 from bench.spec import Spec
+from maths.cases import Case
+from maths.cells import Affine, FixedPrior, assemble, copies, mixture, set_head, tensor
+from maths.paths import check_evidence, close, generator, within
+from pairs import build, data, each_pair
 
 
 @each_pair

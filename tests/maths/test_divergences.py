@@ -6,19 +6,6 @@ import math
 
 import pytest
 import torch
-from maths.cases import case
-from maths.cells import (
-    Affine,
-    FixedPrior,
-    assemble,
-    copies,
-    mixture,
-    normal,
-    set_components,
-    set_head,
-    tensor,
-)
-from maths.paths import close, expectations, generator, nodes, within
 
 from bench.bounds import elbo_enumerated
 from bench.distributions import AdditiveNormal, closed_form_kl
@@ -33,6 +20,19 @@ from bench.priors.conditional import Conditional
 from bench.priors.mog import MixtureOfGaussians
 from bench.priors.standard import Standard
 from bench.spec import Spec
+from maths.cases import case
+from maths.cells import (
+    Affine,
+    FixedPrior,
+    assemble,
+    copies,
+    mixture,
+    normal,
+    set_components,
+    set_head,
+    tensor,
+)
+from maths.paths import close, expectations, generator, nodes, within
 
 MEAN, STD = (0.3, -1.2, 0.7), (0.5, 1.3, 0.9)
 TARGET = normal((0.0, -0.5, 1.0), (1.0, 0.8, 1.5))

@@ -7,9 +7,6 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import torch
-from maths.cells import Affine, Fixed, assemble, copies, normal, set_components, tensor
-from maths.paths import close
-from pairs import REGISTRY, build, data, seeded
 from torch import Tensor
 
 from bench.bounds import elbo_enumerated, importance_log_likelihood
@@ -19,6 +16,9 @@ from bench.posteriors.continuous import Continuous
 from bench.priors.mog import MixtureOfGaussians
 from bench.priors.standard import Standard
 from bench.spec import Spec
+from maths.cells import Affine, Fixed, assemble, copies, normal, set_components, tensor
+from maths.paths import close
+from pairs import REGISTRY, build, data, seeded
 
 X = data(6)
 POSTERIORS = [info.name for info in REGISTRY.infos("posterior") if info.categorical]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from maths.cases import case
-from maths.paths import PATHS
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -18,6 +16,8 @@ from bench.distributions import DiagNormal, Mixture, OneHotCategorical
 from bench.joint import Joint
 from bench.likelihoods import Bernoulli
 from bench.model import Terms
+from maths.cases import case
+from maths.paths import PATHS
 
 BOUNDS = ("terms", "objective", "validation", "enumerated")
 WEIGHTS = ("importance", "evidence")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import torch
-from maths.cases import T4_SPEC, case
-from maths.cells import assemble, copies, set_head
-from maths.paths import DRAWS, close, expectations, generator, named, within
 
 from bench.bounds import elbo_enumerated
 from bench.posteriors.joint import JointPosterior
+from maths.cases import T4_SPEC, case
+from maths.cells import assemble, copies, set_head
+from maths.paths import DRAWS, close, expectations, generator, named, within
 
 PRUNED = -1.4764977830
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from maths.cases import case
-from maths.cells import Affine, Fixed, assemble, copies, set_head, tensor
-from maths.paths import close, generator, nodes, within
 from scipy import stats
 from torch import Tensor
 
@@ -19,6 +16,9 @@ from bench.posteriors.joint import JointPosterior
 from bench.priors.standard import Standard
 from bench.spec import Spec
 from bench.training import objective
+from maths.cases import case
+from maths.cells import Affine, Fixed, assemble, copies, set_head, tensor
+from maths.paths import close, generator, nodes, within
 
 LOG_P, RELAXED = -0.7257913526, -0.3924580193
 X = 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from maths.cases import BUILDERS, case
 from maths.paths import PATHS
 

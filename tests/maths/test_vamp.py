@@ -6,15 +6,15 @@ import math
 
 import pytest
 import torch
-from maths.cells import Affine, Table, assemble, copies, tensor
-from maths.paths import close
-from pairs import PAIRS, build, data
 
 from bench.evaluation.responsibilities import prior_responsibilities
 from bench.joint import Mixture
 from bench.model import Model
 from bench.priors.vamp import VampPrior
 from bench.spec import Spec
+from maths.cells import Affine, Table, assemble, copies, tensor
+from maths.paths import close
+from pairs import PAIRS, build, data
 
 PI = [[0.9, 0.1], [0.3, 0.7], [0.5, 0.5]]
 LOC = [[[-1.0], [0.4]], [[0.2], [1.1]], [[-0.3], [0.8]]]
