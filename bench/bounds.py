@@ -93,14 +93,14 @@ def _enumerate(
 
     p_c = category_of(prior).logits.double()
     kl = {"c": (pi * (log_pi.masked_fill(~kept, 0.0) - p_c)).sum(-1)}
-    sampled = []
+    sampled: dict[str, DiagNormal] = {}  # whole tables, so that no chunk forms them again
     for name in model.spec.latents:
         if name in model.exact:
-            table = enumerated_kl(name, q, prior).double()
-            kl[name] = table if table.ndim == 1 else (pi.mT * table).sum(0)
+            exact = enumerated_kl(name, q, prior).double()
+            kl[name] = exact if exact.ndim == 1 else (pi.mT * exact).sum(0)
         else:
             kl[name] = pi.new_zeros(len(x))
-            sampled.append(name)
+            sampled[name] = factors[name].expand((pi.shape[1], len(x)))
 
     reconstruction = pi.new_zeros(len(x))
     for k_part, i_part in zip(k.split(chunk), i.split(chunk), strict=True):
@@ -108,11 +108,8 @@ def _enumerate(
         weight = pi[i_part, k_part]
         log_likelihood = model.decode(at).log_prob(x[i_part])
         reconstruction.index_add_(0, i_part, weight * log_likelihood.double())
-        for name in sampled:
-            shape = torch.broadcast_shapes(
-                factors[name].batch_shape, (len(category.logits[0]), len(x))
-            )
-            factor = factors[name].expand(shape).gather((k_part, i_part))
+        for name, table in sampled.items():
+            factor = table.gather((k_part, i_part))
             term = divergence(factor, prior.given(name, at), at[name])
             kl[name].index_add_(0, i_part, weight * term.double())
     return Terms(reconstruction, kl)

@@ -90,13 +90,6 @@ def check_plugin(
     return 1 if failed else 0
 
 
-def _datasets(registry: Registry, names: Sequence[str]) -> list[Dataset]:
-    made = []
-    for name in names:
-        made.append(make_dataset(registry, name))
-    return made
-
-
 def make_dataset(registry: Registry, name: str) -> Dataset:
     """A dataset without options.
 
@@ -164,7 +157,7 @@ def fetch_data(
     registry = Registry(plugins)
     root = _roots(data_dirs, config_file)[0]
     console = Console()
-    datasets = _datasets(registry, [registry.get("dataset", name).name for name in names])
+    datasets = [make_dataset(registry, name) for name in names]
     for dataset in datasets:
         if not dataset.downloads:
             raise DataError(f"dataset {dataset.name} has nothing to fetch: it needs no files")

@@ -121,18 +121,19 @@ class Stop:
                 signal.signal(number, previous)
 
 
-def execute(cells: Sequence[Cell], job: Job, workers: int, listener: Listener) -> Outcome:
-    """Run ``cells`` here, or in ``workers`` processes."""
+def execute(
+    cells: Sequence[Cell], job: Job, workers: int, listener: Listener, workshop: Workshop
+) -> Outcome:
+    """Run ``cells`` here, in ``workshop``, or in ``workers`` processes with one of their own."""
     if workers <= 1:
-        return _here(cells, job, listener)
+        return _here(cells, workshop, Store(job.out), listener)
     from bench.workers import in_processes
 
     return in_processes(cells, job, workers, listener)
 
 
-def _here(cells: Sequence[Cell], job: Job, listener: Listener) -> Outcome:
+def _here(cells: Sequence[Cell], workshop: Workshop, store: Store, listener: Listener) -> Outcome:
     stop = Stop()
-    store, workshop = Store(job.out), job.workshop()
     events = Events(
         listener.epoch, listener.trying, listener.trial, listener.phase, stop.flag.is_set
     )

@@ -115,6 +115,7 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     workers, threads = share_cores(
         request.workers, config.engine.threads, len(todo), device, hidden
     )
+    workshop.threads, workshop.fresh = threads, request.fresh
     job = Job(config, registry.plugins, roots, device, out, threads, request.fresh)
     return Prepared(config, plan, todo, job, workshop, workers)
 

@@ -126,7 +126,9 @@ def _train(
     try:
         with Display(console, prepared.todo, epochs) as display:
             listener = Recorder(display, tracker, store, tags)
-            outcome = execute(prepared.todo, prepared.job, prepared.workers, listener)
+            outcome = execute(
+                prepared.todo, prepared.job, prepared.workers, listener, prepared.workshop
+            )
     finally:
         statuses = {Outcome.DONE: "FINISHED", Outcome.INCOMPLETE: "FAILED"}
         tracker.close(statuses.get(outcome, "KILLED"))
