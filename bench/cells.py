@@ -98,6 +98,7 @@ class Workshop:
             seed=seed,
             latents=prior.latents,
             bounds=(0.0, 1.0) if data.likelihood == "bernoulli" else None,
+            source=lambda count: self._examples(data, count),
         )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -110,6 +111,13 @@ class Workshop:
             if config.training.initialisation != "glorot":
                 made.initialise(config.training.initialisation)
         return made.to(self.device)
+
+    @staticmethod
+    def _examples(data: LoadedData, count: int) -> torch.Tensor:
+        """The first training inputs on the scale that the models see."""
+        rows = data.train_x[:count]
+        scale = data.levels if rows.dtype.kind == "u" else 1
+        return torch.from_numpy(rows.astype("float32") / scale)
 
 
 def run_cell(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Row:

@@ -101,6 +101,10 @@ class EvaluationConfig(Section):
     elbo_samples: PositiveInt
     prune: Annotated[float, Field(ge=0, lt=1)]
     responsibility_samples: PositiveInt
+    decomposition_points: PositiveInt
+    decomposition_samples: PositiveInt
+    generation_samples: NonNegativeInt
+    density_samples: PositiveInt
     chunk: PositiveInt
     seed: NonNegativeInt
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Spec:
         latents: names of the continuous latents in the order they are drawn: ``("z",)``, or
             ``("z2", "z1")`` where the prior has two layers.
         bounds: the interval that holds every coordinate of x, or None where x is unbounded.
+        source: what ``examples`` asks; the harness sets it.
     """
 
     latent_dim: int
@@ -30,6 +34,7 @@ class Spec:
     seed: int = 0
     latents: tuple[str, ...] = ("z",)
     bounds: tuple[float, float] | None = (0.0, 1.0)
+    source: Callable[[int], Tensor] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("latent_dim", "components", "hidden"):
@@ -42,3 +47,23 @@ class Spec:
     def event_size(self) -> int:
         """P, the number of coordinates of one datum."""
         return math.prod(self.event_shape)
+
+    def examples(self, count: int) -> Tensor:
+        """The first ``count`` training inputs, without labels, for a prior that is built on data.
+
+        Args:
+            count: how many.
+
+        Returns:
+            Float32 rows (count, P), within ``bounds``; grey levels are not binarized. Keep what is
+            used in a buffer, so that a stored model is whole without the data.
+
+        Raises:
+            ValueError: there are not so many, or the spec was made without data.
+        """
+        if self.source is None:
+            raise ValueError("Spec.examples needs training inputs, but this spec has none")
+        found = self.source(count)
+        if len(found) < count:
+            raise ValueError(f"expected {count} training inputs, found {len(found)}")
+        return found
