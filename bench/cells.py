@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,14 +15,14 @@ import torch
 from bench.config import Config
 from bench.data.loading import LoadedData, load_dataset
 from bench.errors import BenchError, Interrupted
-from bench.evaluation.report_card import ReportCard, evaluate
+from bench.evaluation.report_card import evaluate
 from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
 from bench.model import Model
 from bench.registry import Registry
 from bench.spec import Spec
-from bench.store import Row, Store
-from bench.training import Epoch, Pixels, Progress, Trainer, TrainingFailed
+from bench.store import TRAINED, Row, Store
+from bench.training import Epoch, Pixels, Trainer, TrainingFailed
 from bench.tuning import TrialRecord, search
 
 # Trials train on seeds of their own, so that the reported seeds are fresh to the chosen setting.
@@ -143,7 +144,7 @@ def run_cell(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Ro
 def _attempt(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Row:
     folder = store.folder(cell.id)
     try:
-        row = _run(cell, workshop, folder, store.out, events)
+        row = _run(cell, workshop, folder, store, events)
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -158,12 +159,15 @@ def _attempt(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Ro
     return row
 
 
-def _run(cell: Cell, workshop: Workshop, folder: Path, out: Path, events: Events) -> Row:
+def _run(cell: Cell, workshop: Workshop, folder: Path, store: Store, events: Events) -> Row:
     threads = _threads(folder, workshop.threads)
     torch.set_num_threads(threads)
-    values: dict[str, Any] = {}
-    if cell.settings["tuning"]:
-        values = _tune(cell, workshop, out, events)
+    trained = None if workshop.fresh else store.trained(cell)
+    if trained is not None:
+        training: dict[str, Any] = json.loads((trained / "training.json").read_text())
+        values = training["tuned"]
+    else:
+        values = _tune(cell, workshop, store.out, events) if cell.settings["tuning"] else {}
     config, components = workshop.settings(cell, values)
     described = {
         "cell": cell.id,
@@ -179,20 +183,57 @@ def _run(cell: Cell, workshop: Workshop, folder: Path, out: Path, events: Events
     }
     write_json(folder / "config.json", described)
 
-    events.phase(cell, "train")
     model = workshop.model(cell, config, components, cell.seed)
+    if trained is None:
+        events.phase(cell, "train")
+        training = _train(cell, workshop, config, model, folder, events)
+        training |= {"tuned": values, "components": components}
+        write_json(folder / "training.json", training)
+        store.keep_trained(cell)
+    elif trained != folder:
+        for name in TRAINED:
+            with atomic_write(folder / name) as stream:
+                stream.write((trained / name).read_bytes())
+    weights = torch.load(folder / "model.pt", map_location=workshop.device, weights_only=True)
+    model.load_state_dict(weights)
+
+    started = time.perf_counter()
+    card = evaluate(
+        model,
+        workshop.data(cell.dataset),
+        config.evaluation,
+        store.out / "classifiers",
+        events.stop,
+        lambda what: events.phase(cell, f"evaluate: {what}"),
+    )
+    card.write(folder)
+    return {
+        "status": "ok",
+        "reason": "",
+        "device": workshop.device.type,
+        "evaluation_seconds": round(time.perf_counter() - started, 3),
+        **training,
+        **card.metrics,
+    }
+
+
+def _train(
+    cell: Cell, workshop: Workshop, config: Config, model: Model, folder: Path, events: Events
+) -> dict[str, Any]:
+    """Train to the best validation bound; what the row says of it."""
     pixels = workshop.pixels(cell.dataset)
     trainer = Trainer(model, pixels, config.training, cell.seed, folder / "checkpoint.pt")
     progress = trainer.run(lambda epoch: events.epoch(cell, epoch, None), events.stop)
-    trainer.save()  # a run that is killed while it evaluates need not train again
+    trainer.save()  # a run that is killed before the model is written need not train again
     _write_history(folder / "history.csv", progress.history)
     with atomic_write(folder / "model.pt") as stream:
         torch.save({name: value.cpu() for name, value in model.state_dict().items()}, stream)
-
-    events.phase(cell, "evaluate")
-    card = evaluate(model, workshop.data(cell.dataset), config.evaluation, events.stop)
-    card.write(folder)
-    return _row(card, progress, components, values, workshop.device)
+    return {
+        "epochs": progress.epoch,
+        "best_epoch": progress.best_epoch,
+        "validation_bound": progress.best_bound,
+        "seconds": round(progress.seconds, 3),
+    }
 
 
 def _threads(folder: Path, wanted: int) -> int:
@@ -252,24 +293,3 @@ def _write_history(path: Path, history: Iterable[Epoch]) -> None:
     lines = [",".join(Epoch.__dataclass_fields__)]
     lines += [",".join(str(value) for value in asdict(record).values()) for record in history]
     write_text(path, "\n".join(lines) + "\n")
-
-
-def _row(
-    card: ReportCard,
-    progress: Progress,
-    components: int | None,
-    values: Mapping[str, Any],
-    device: torch.device,
-) -> Row:
-    return {
-        "status": "ok",
-        "reason": "",
-        "components": components,
-        "epochs": progress.epoch,
-        "best_epoch": progress.best_epoch,
-        "validation_bound": progress.best_bound,
-        "seconds": round(progress.seconds, 3),
-        "device": device.type,
-        "tuned": dict(values),
-        **card.metrics,
-    }

@@ -15,8 +15,10 @@ from bench.errors import UsageError, unknown
 from bench.pairs import Pair, pair_up
 from bench.registry import Registry
 
-# Raised when a change to the harness changes the numbers of an unchanged configuration.
-NUMERICS = 1
+# Raised when a change to the harness changes the numbers of an unchanged configuration: of its
+# trained model, or of what is then measured on it.
+TRAINING_NUMERICS = 1
+EVALUATION_NUMERICS = 2
 
 
 @dataclass(frozen=True)
@@ -44,23 +46,28 @@ class Cell:
     @cached_property
     def id(self) -> str:
         """A hash of all that can change the cell's numbers."""
-        identity = {
+        return _digest([self._identity(self.settings), TRAINING_NUMERICS, EVALUATION_NUMERICS], 12)
+
+    @cached_property
+    def training_id(self) -> str:
+        """A hash of all that can change the trained model: cells that agree in it may share it."""
+        training = {key: value for key, value in self.settings.items() if key != "evaluation"}
+        return _digest([self._identity(training), TRAINING_NUMERICS], 12)
+
+    def _identity(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {
             "dataset": self.dataset,
             "prior": self.prior,
             "posterior": self.posterior,
             "components": self.components,
             "seed": self.seed,
-            "settings": self.settings,
-            "numerics": NUMERICS,
+            "settings": settings,
         }
-        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @cached_property
     def setting(self) -> str:
         """A hash of ``settings``: only cells that agree in it are seeds of one model."""
-        text = json.dumps([self.settings, NUMERICS], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:6]
+        return _digest([self.settings, TRAINING_NUMERICS, EVALUATION_NUMERICS], 6)
 
     @property
     def label(self) -> str:
@@ -68,6 +75,11 @@ class Cell:
         pair = self.model or f"{self.prior} x {self.posterior}"
         size = "" if self.components is None else f" K={self.components}"
         return f"{self.dataset} {pair}{size} seed {self.seed}"
+
+
+def _digest(identity: list[Any], length: int) -> str:
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 __all__ = ["pareto_shape", "tail_length"]
 
-SMALLEST_TAIL = 5
+SMALLEST_TAIL = 20  # weights; fewer say little that the fit's own prior does not
 PRIOR_DRAWS = 10  # the fit's shape is drawn towards 1/2 as by this many observations
 
 

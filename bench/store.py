@@ -25,6 +25,7 @@ COLUMNS = (
     "categories_used", "category_information", "assignment", "purity", "purity_se",
     "purity_chance", "purity_corrected", "nmi", "ari", "active_units", "collapsed",
     "setting", "dataset_fingerprint",
+    "evaluation_seconds",
     # how far the bounds can be trusted
     "nelbo_mc_se", "nll_mc_se", "nll_rb", "nll_rb_se", "rb_samples", "ess", "max_weight_share",
     "pareto_high", "weights_trusted",
@@ -57,6 +58,9 @@ COLUMNS = (
 
 COLLAPSED_BELOW = 0.1
 """A cell whose categories carry less than this about x (nats) is marked collapsed."""
+
+TRAINED = ("model.pt", "history.csv", "training.json")
+"""The files that training leaves in a cell's folder."""
 
 Row = dict[str, Any]
 
@@ -127,6 +131,24 @@ class Store:
             yield
         finally:
             lock.release()
+
+    def trained(self, cell: Cell) -> Path | None:
+        """The folder of a cell whose trained model serves this one too, if there is such a one.
+
+        Cells that differ only in how they are evaluated share their training.
+        """
+        try:
+            owner = (self.out / "trained" / cell.training_id).read_text().strip()
+        except OSError:
+            return None
+        folder = self.folder(owner)
+        return folder if all((folder / name).is_file() for name in TRAINED) else None
+
+    def keep_trained(self, cell: Cell) -> None:
+        """Offer the cell's trained model, all of whose files are written, to ``trained``."""
+        path = self.out / "trained" / cell.training_id
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, cell.id + "\n")
 
     def labels(self, cell_id: str) -> list[Row]:
         """The per-label purity of a cell; empty where it has none."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -16,8 +17,10 @@ from rich.text import Text
 
 from bench.grid import Cell
 from bench.store import Row
-from bench.training import Epoch
-from bench.tuning import TrialRecord
+
+if TYPE_CHECKING:  # the smaller commands start without torch
+    from bench.training import Epoch
+    from bench.tuning import TrialRecord
 
 QUIET_SECONDS = 10.0
 FILE_WIDTH = 175
@@ -43,7 +46,7 @@ class Running:
 
     def text(self) -> str:
         """Phase, epoch, current bound and the time an epoch takes."""
-        if self.epoch is None or self.phase == "evaluate":
+        if self.epoch is None or self.phase.startswith("evaluate"):
             return self.phase
         trial = "" if self.trial is None else f"trial {self.trial} "
         bound = -self.epoch.validation_bound

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bench.bounds import elbo_enumerated, importance_log_likelihood
 from bench.config import EvaluationConfig
 from bench.data.loading import BINARIZATION_SEED, LoadedData
-from bench.errors import BenchError, Interrupted
+from bench.errors import Interrupted
+from bench.evaluation.decomposition import measure_decomposition
 from bench.evaluation.entropy import category_use, sampled_use
+from bench.evaluation.likelihood import measure_bounds
 from bench.evaluation.purity import Purity, hard_agreement, purity
 from bench.evaluation.responsibilities import active_units, prior_responsibilities
+from bench.evaluation.section import Section
 from bench.files import atomic_write, write_json
 from bench.joint import Joint
 from bench.model import Model, category_of
@@ -28,7 +30,7 @@ from bench.store import COLLAPSED_BELOW
 
 Array = npt.NDArray[np.float64]
 
-ROWS = 1000  # data rows evaluated together
+ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -39,23 +41,28 @@ class ReportCard:
         metrics: by name, nats where they have a unit; None where one does not apply.
         per_example: float arrays (N,) over the test set: nelbo, nll, reconstruction, kl_z, kl_c.
         labels: one row a label, with its purity, standard error and chance level.
-        details: what is too long for a table: q(c) on test and training data, more of purity.
+        sections: what is too long for a table, by name; each becomes a JSON file.
+        files: pictures, by name.
     """
 
     metrics: dict[str, Any]
     per_example: dict[str, Array]
     labels: list[dict[str, Any]]
-    details: dict[str, Any]
+    sections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
-        """Write metrics.json, purity.json and examples.npz."""
-        write_json(folder / "metrics.json", {**self.metrics, **self.details})
+        """Write metrics.json, a JSON file a section, purity.json, examples.npz and pictures."""
+        write_json(folder / "metrics.json", self.metrics)
+        for name, details in self.sections.items():
+            write_json(folder / f"{name}.json", details)
         write_json(folder / "purity.json", self.labels)
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {k: v.astype(np.float32) for k, v in self.per_example.items()}
         np.savez_compressed(buffer, **arrays)
-        with atomic_write(folder / "examples.npz") as stream:
-            stream.write(buffer.getvalue())
+        for name, content in {**self.files, "examples.npz": buffer.getvalue()}.items():
+            with atomic_write(folder / name) as stream:
+                stream.write(content)
 
 
 @torch.no_grad()
@@ -63,7 +70,9 @@ def evaluate(
     model: Model,
     data: LoadedData,
     config: EvaluationConfig,
+    cache: Path,
     stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> ReportCard:
     """Measure a trained model on the frozen test set. Labels are read here and nowhere before.
 
@@ -71,61 +80,46 @@ def evaluate(
         model: with its best parameters.
         data: the dataset with its labels.
         config: the [evaluation] section.
-        stop: asked between blocks of rows.
+        cache: a folder for what serves several cells: the classifier of each dataset.
+        stop: asked between blocks of work.
+        progress: told what is being measured, and how far.
 
     Raises:
         Interrupted: ``stop`` answered True.
         BenchError: a bound is not finite.
     """
+
+    def at(what: str) -> None:
+        if stop():
+            raise Interrupted("stopped in evaluation; the trained model is saved")
+        progress(what)
+
     device = next(model.parameters()).device
     test = torch.from_numpy(data.test_x).to(device)
     prior = model.joint_prior()  # encoded once: a VampPrior's components serve the whole pass
-    examples = _bounds(model, test, prior, config, stop)
-    metrics: dict[str, Any] = {}
-    for name in ("nelbo", "nll"):
-        metrics[name], metrics[f"{name}_se"] = _mean_and_error(name, examples[name])
-    for name in ("reconstruction", "kl_z", "kl_c"):
-        applies = name != "kl_c" or model.spec.categories is not None
-        metrics[name] = float(examples[name].mean()) if applies else None
-    metrics["importance_samples"] = config.importance_samples
-    metrics["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    metrics["active_units"] = active_units(model, test.float())
-
+    sections: dict[str, Section] = {}
+    sections["likelihood"], examples = measure_bounds(
+        model, test, prior, config, lambda share: at(f"bounds {share:.0%}")
+    )
+    at("decomposition")
+    sections["decomposition"] = measure_decomposition(model, test, prior, config, examples["nelbo"])
+    at("categories")
     categories, labels, details = _categories(model, data, test, prior, config)
-    return ReportCard({**metrics, **categories}, examples, labels, details)
+    sections["categories"] = Section(categories, details)
 
-
-def _bounds(
-    model: Model, test: Tensor, prior: Joint, config: EvaluationConfig, stop: Callable[[], bool]
-) -> dict[str, Array]:
-    """Per-example values; nelbo = reconstruction + kl_z + kl_c, all as costs in nats."""
-    # Streams of their own: the bound does not move when importance_samples does.
-    elbo_noise = torch.Generator(test.device).manual_seed(config.seed)
-    weight_noise = torch.Generator(test.device).manual_seed(config.seed + 2)
-    names = ("nelbo", "nll", "reconstruction", "kl_z", "kl_c")
-    found: dict[str, list[Tensor]] = {name: [] for name in names}
-    for rows in test.split(ROWS):
-        if stop():
-            raise Interrupted("stopped in evaluation; the trained model is saved")
-        x = rows.float()
-        draws = [
-            elbo_enumerated(
-                model, x, elbo_noise, prior=prior, prune=config.prune, chunk=config.chunk
-            )
-            for _ in range(config.elbo_samples)
-        ]
-        found["nelbo"].append(-torch.stack([terms.elbo() for terms in draws]).mean(0))
-        found["reconstruction"].append(
-            -torch.stack([terms.reconstruction for terms in draws]).mean(0)
-        )
-        found["kl_z"].append(torch.stack([terms.kl_z for terms in draws]).mean(0))
-        found["kl_c"].append(torch.stack([terms.kl_c for terms in draws]).mean(0))
-        found["nll"].append(
-            -importance_log_likelihood(
-                model, x, config.importance_samples, weight_noise, prior=prior, chunk=config.chunk
-            )
-        )
-    return {name: torch.cat(parts).double().cpu().numpy() for name, parts in found.items()}
+    metrics: dict[str, Any] = {
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "active_units": active_units(model, test.float()),
+    }
+    for section in sections.values():
+        metrics |= section.metrics
+    return ReportCard(
+        _plain(metrics),
+        examples,
+        labels,
+        {name: _plain(section.details) for name, section in sections.items() if section.details},
+        {name: file for section in sections.values() for name, file in section.files.items()},
+    )
 
 
 def _categories(
@@ -230,23 +224,14 @@ def _label_rows(labelled: Purity, data: LoadedData) -> list[dict[str, Any]]:
     ]
 
 
-def _mean_and_error(name: str, values: Array) -> tuple[float, float]:
-    if not np.isfinite(values).all():
-        bad = int((~np.isfinite(values)).sum())
-        raise BenchError(
-            f"the {name} of {bad} of {len(values)} test examples is not finite; finite numbers "
-            "were expected. Try a lower training.learning_rate."
-        )
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """numpy scalars as Python's, and what is not finite as None."""
-    plain: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, float) and not math.isfinite(value):
-            value = None
-        plain[name] = value
-    return plain
+def _plain(values: Any) -> Any:
+    """numpy scalars and arrays as Python's, and what is not finite as None."""
+    if isinstance(values, Mapping):
+        return {str(name): _plain(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    if isinstance(values, np.ndarray | np.generic):
+        return _plain(values.tolist())
+    if isinstance(values, float) and not math.isfinite(values):
+        return None
+    return values

@@ -15,7 +15,8 @@ from typing import Any
 from bench.tracking import purity
 from bench.tracking.location import Location
 
-FILES = ("config.json", "metrics.json", "history.csv", "model.pt", "traceback.txt")
+KINDS = (".json", ".csv", ".png")  # of a cell's files; beside them only these
+FILES = ("model.pt", "traceback.txt")
 LOCK_SECONDS = 60.0
 METRICS_PER_CALL = 800  # MLflow takes 1000 metrics, parameters and tags together,
 OTHERS_PER_CALL = 100  # of which at most 100 parameters and 100 tags
@@ -92,10 +93,11 @@ class Session:
             self.client.log_batch(run, metrics=parts[0], params=parts[1], tags=parts[2])
 
     def attach_files(self, run: str, folder: Path) -> None:
-        """The known ones of a cell's files as artifacts of the run."""
-        for name in FILES:
-            if (folder / name).is_file():
-                self.client.log_artifact(run, str(folder / name))
+        """What a cell wrote, but for its training state, as artifacts of the run."""
+        for path in sorted(folder.iterdir()):
+            known = path.suffix in KINDS or path.name in FILES
+            if known and path.is_file() and path.name != purity.TABLE:
+                self.client.log_artifact(run, str(path))
 
     def attach_purity(self, run: str, title: str, rows: purity.Rows) -> None:
         """Per-label purity as a table and a chart."""
