@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.api import Dataset, Split, Splits
 
@@ -22,7 +24,7 @@ class Gaussians(Dataset):
     gives one mode, not two. The entropy of p0 is -0.88374 nats, so no model's log-likelihood can
     stay above 0.88374 (up to the sampling error, 0.007 on the test set).
 
-    References: section 6.1 of the paper.
+    References: section 6.1 of the paper; MATHS 8.
     """
 
     likelihood = "gaussian"
@@ -36,6 +38,13 @@ class Gaussians(Dataset):
             test=_draw(10_000, seed=613),
             label_names=tuple(f"mean {mean}" for mean in _MEANS),
         )
+
+    def log_density(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        r""":math:`\log p_0(x)` in nats, shape (N,), for x of shape (N, 1)."""
+        distance = (x.astype(np.float64) - _MEANS) / _STD  # (N, 2)
+        log_normal = -0.5 * np.square(distance) - np.log(_STD * np.sqrt(2.0 * np.pi))
+        log_density: npt.NDArray[np.float64] = np.logaddexp.reduce(log_normal - np.log(2.0), axis=1)
+        return log_density
 
 
 def _draw(size: int, seed: int) -> Split:

@@ -98,6 +98,19 @@ class Dataset(ABC):
             DataError: nothing is found, or what is found is damaged.
         """
 
+    def log_density(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float64] | None:
+        """The logarithm, in nats, of the density that the data were drawn from; None: not known.
+
+        Where it is known, what a model generates is compared with it (MATHS 8).
+
+        Args:
+            x: data, shape (N, *event_shape), on the scale of ``Split.x``.
+
+        Returns:
+            Shape (N,).
+        """
+        return None
+
     def missing(self, roots: Sequence[Path]) -> str | None:
         """Why the data cannot be loaded from ``roots`` (one sentence), or None if they can.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ __all__ = ["Labels", "LoadedData", "fingerprint", "load_dataset", "load_splits"]
 
 BINARIZATION_SEED = 777
 """The seed with which the VampPrior code, and with it the paper, binarized its evaluation data."""
+
+LogDensity = Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class LoadedData:
             likelihood is Bernoulli.
         validation_x, test_x: (N, P), what bounds are evaluated on: uint8 zeros and ones where the
             likelihood is Bernoulli, else float32.
+        test_grey: the test set before it was binarized, as ``train_x``; None where nothing was.
         labels: the labels that purity, NMI and ARI are measured against.
         extra_labels: further labels by name.
         label_names: name of each value of ``labels``.
@@ -51,6 +55,8 @@ class LoadedData:
         levels: grey level in ``train_x`` that means probability one.
         verified: whether the files are the published ones.
         fingerprint: identifies the evaluation data; equal fingerprints mean comparable numbers.
+        log_density: rows (N, P) to the log-density that they were drawn from, (N,) in float64
+            nats; None where it is not known.
     """
 
     name: str
@@ -65,6 +71,8 @@ class LoadedData:
     levels: int
     verified: bool
     fingerprint: str
+    log_density: LogDensity | None = None
+    test_grey: npt.NDArray[Any] | None = None
 
     @property
     def training_fingerprint(self) -> str:
@@ -102,6 +110,8 @@ def load_dataset(dataset: Dataset, roots: Sequence[Path]) -> LoadedData:
         levels=splits.levels,
         verified=splits.verified,
         fingerprint=mark if splits.verified else f"unverified-{mark}",
+        log_density=_known_density(dataset, splits),
+        test_grey=_flat(splits.test.x) if dataset.likelihood == "bernoulli" else None,
     )
 
 
@@ -151,6 +161,28 @@ def _evaluation_data(split: Split, likelihood: Likelihood, levels: int) -> npt.N
     # of the validation split.
     draws = np.random.RandomState(BINARIZATION_SEED).binomial(1, p)
     return draws.astype(np.uint8)
+
+
+def _known_density(dataset: Dataset, splits: Splits) -> LogDensity | None:
+    """The dataset's density over flat rows, or None where the plugin does not know it."""
+    try:
+        known = dataset.log_density(splits.test.x[:1]) is not None
+    except Exception as error:  # a plugin may raise anything
+        what = f"{type(error).__name__}: {error}"
+        raise PluginError(f"dataset {dataset.name}: log_density cannot be used: {what}") from error
+    return partial(_log_density, dataset, splits.test.x.shape[1:]) if known else None
+
+
+def _log_density(
+    dataset: Dataset, event_shape: tuple[int, ...], rows: npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
+    found = np.asarray(dataset.log_density(rows.reshape(-1, *event_shape)), dtype=np.float64)
+    if found.shape != (len(rows),) or np.isnan(found).any():
+        raise PluginError(
+            f"dataset {dataset.name}: log_density must return one number for each of {len(rows)} "
+            f"data, got shape {found.shape} with {int(np.isnan(found).sum())} not a number"
+        )
+    return found
 
 
 def _flat(x: npt.NDArray[Any]) -> npt.NDArray[Any]:

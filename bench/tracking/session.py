@@ -94,7 +94,7 @@ class Session:
 
     def attach_files(self, run: str, folder: Path) -> None:
         """What a cell wrote, but for its training state, as artifacts of the run."""
-        for path in sorted(folder.iterdir()):
+        for path in sorted(folder.glob("*")):  # a cell that failed at once has no folder
             known = path.suffix in KINDS or path.name in FILES
             if known and path.is_file() and path.name != purity.TABLE:
                 self.client.log_artifact(run, str(path))
