@@ -39,6 +39,7 @@ ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings, instead of ./bench.toml.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results are.")]
+Format = Annotated[str, typer.Option("--format", help="terminal, csv or markdown")]
 
 
 def version(shown: bool) -> None:
@@ -126,15 +127,44 @@ def list_(
 @app.command()
 def report(
     out: Out = None,
-    format_: Annotated[
-        str, typer.Option("--format", help="terminal, csv or markdown")
-    ] = "terminal",
+    format_: Format = "terminal",
+    section: Annotated[
+        str | None,
+        typer.Option(
+            help="bounds, likelihood, decomposition, categories, prior-side, kmeans, generation, "
+            "density, labels; several with commas"
+        ),
+    ] = None,
+    models: Annotated[str | None, typer.Option(help="Only these: CP,mog x joint")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Only these: digits,mnist")] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Show the results of a store."""
+    """Show the results of a store: the best, all that cannot be told from it, and why."""
     from bench.commands import show_report
 
-    show_report(out, format_, config)
+    show_report(out, format_, config, section, models, datasets)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A model (CP, 'mog x joint', 'CP K=10') or a cell's id")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    metric: Annotated[
+        str, typer.Option(help="nelbo, nll, nll_rb, reconstruction, kl_z or kl_c")
+    ] = "nelbo",
+    out: Out = None,
+    datasets: Annotated[str | None, typer.Option(help="Only these: digits,mnist")] = None,
+    components: Annotated[str | None, typer.Option(help="Only these K: 10,150")] = None,
+    settings: Annotated[
+        str | None, typer.Option(help="Only these, as the report prints them: 1a2b3c")
+    ] = None,
+    format_: Format = "terminal",
+    config: ConfigFile = None,
+) -> None:
+    """Compare two models on the same test examples: paired tests, over seeds where there are."""
+    from bench.commands import show_comparison
+
+    show_comparison((a, b), metric, out, format_, config, datasets, components, settings)
 
 
 @app.command()
@@ -149,16 +179,42 @@ def doctor(
 
 @app.command()
 def check(
-    kind: Annotated[str, typer.Argument(help="prior, posterior or dataset")],
-    name: Annotated[str, typer.Argument(help="The plugin's name.")],
+    kind: Annotated[
+        str | None, typer.Argument(help="prior, posterior or dataset; none: all of them")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The plugin's name; none: all of its kind.")
+    ] = None,
     plugin: Plugin = None,
     data_dir: DataDir = None,
     config: ConfigFile = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print what passed, too.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="At real sizes, really compiled: minutes a pair.")
+    ] = False,
 ) -> None:
-    """Check a plugin: names, shapes, density, gradients."""
-    from bench.commands import check_plugin
+    """Prove a plugin: its density, samples, gradients, bounds; its splits and labels."""
+    from bench.checking import check_plugins
 
-    raise typer.Exit(check_plugin(kind, name, plugin or [], data_dir or [], config))
+    status = check_plugins(
+        kind, name, plugin or [], data_dir or [], config, verbose=verbose, full=full
+    )
+    raise typer.Exit(status)
+
+
+@app.command()
+def new(
+    kind: Annotated[str, typer.Argument(help="prior, posterior or dataset")],
+    name: Annotated[str, typer.Argument(help="Lowercase, as a Python module: student_t")],
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Where to write; default: ./NAME.")
+    ] = None,
+) -> None:
+    """Write a small package with a plugin of your own that passes `bench check` at once."""
+    from bench.registry import Registry
+    from bench.scaffold import write_package
+
+    typer.echo(write_package(kind, name, to, Registry()).summary())
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The smaller commands: report, check and data."""
+"""The smaller commands: report, compare and data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bench.config import Config, load_config
 from bench.data.base import Dataset
 from bench.data.store import fetch_dataset, import_dataset, list_datasets
 from bench.errors import DataError, PluginError, UsageError, unknown
-from bench.registry import KINDS, Registry
-from bench.report.summary import summarise
-from bench.report.tables import FORMATS, to_terminal
-from bench.store import Store
+from bench.registry import Registry
+from bench.store import Row, Store
 from bench.terminal import open_console
+
+FORMATS = ("terminal", "csv", "markdown")
 
 
 def settings_for(out: Path | None, data_dirs: Sequence[Path], config_file: Path | None) -> Config:
@@ -30,64 +30,80 @@ def settings_for(out: Path | None, data_dirs: Sequence[Path], config_file: Path 
     return load_config(None, config_file, (), flags)
 
 
-def show_report(out: Path | None, format_: str, config_file: Path | None) -> None:
+def show_report(
+    out: Path | None,
+    format_: str,
+    config_file: Path | None,
+    sections: str | None = None,
+    models: str | None = None,
+    datasets: str | None = None,
+) -> None:
     """Print the results of a store.
 
     Raises:
-        UsageError: an unknown format, or no results there.
+        UsageError: an unknown format, section, model or dataset, or no results there.
     """
-    if format_ != "terminal" and format_ not in FORMATS:
-        raise unknown("format", format_, ("terminal", *FORMATS))
+    from bench.report.document import Choice, show
+
+    store, rows = _results(out, format_, config_file)
+    choice = Choice(_words(sections), _words(models), _words(datasets))
+    show(store, rows, choice, format_, open_console())
+
+
+def show_comparison(
+    names: tuple[str, str],
+    metric: str,
+    out: Path | None,
+    format_: str,
+    config_file: Path | None,
+    datasets: str | None = None,
+    components: str | None = None,
+    settings: str | None = None,
+) -> None:
+    """Print the paired comparison of two models or cells of a store.
+
+    Raises:
+        UsageError: an unknown format, metric or name, no results, or nothing to compare.
+    """
+    from bench.report import compare_tables
+    from bench.report.compare import compare_models
+    from bench.report.selection import Filter
+
+    store, rows = _results(out, format_, config_file)
+    chosen = Filter(_words(datasets), _numbers("--components", components), _words(settings))
+    report = compare_models(store, rows, *names, metric, chosen)
+    if format_ == "terminal":
+        compare_tables.to_terminal(report, open_console())
+    else:
+        sys.stdout.write(compare_tables.FORMATS[format_](report))
+
+
+def _results(out: Path | None, format_: str, config_file: Path | None) -> tuple[Store, list[Row]]:
+    """The store and its rows."""
+    if format_ not in FORMATS:
+        raise unknown("format", format_, FORMATS)
     folder = Path(settings_for(out, (), config_file).run.out)
-    rows = Store(folder, create=False).rows()
+    store = Store(folder, create=False)
+    rows = store.rows()
     if not rows:
         raise UsageError(
             f"no results in {folder}: expected cells that `bench run --out {folder}` writes. "
             "Run it first, or name the right folder with --out."
         )
-    lines = summarise(rows)
-    if format_ == "terminal":
-        to_terminal(lines, open_console())
-    else:
-        sys.stdout.write(FORMATS[format_](lines))
+    return store, rows
 
 
-def check_plugin(
-    kind: str,
-    name: str,
-    plugins: Sequence[Path],
-    data_dirs: Sequence[Path],
-    config_file: Path | None,
-) -> int:
-    """Check one plugin and print what passed and what did not; 1 if anything failed.
+def _words(text: str | None) -> tuple[str, ...]:
+    """The words of a comma-separated option."""
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
-    Raises:
-        UsageError: no such kind or name, or the plugin does not import.
-    """
-    import torch
 
-    from bench.testing import check_dataset, check_model_plugin
-
-    torch.set_num_threads(1)  # models of a few units: threads would only wait for each other
-    if kind not in KINDS:
-        raise unknown("kind of plugin", kind, KINDS)
-    registry = Registry(plugins)
-    info = registry.get(kind, name)
-    info.load()
-    if issubclass(info.load(), Dataset):
-        roots = [Path(d) for d in settings_for(None, data_dirs, config_file).run.data_dirs]
-        findings = check_dataset(make_dataset(registry, name), roots)
-    else:
-        findings = check_model_plugin(kind, name, registry)
-    console = Console()
-    failed = 0
-    for finding in findings:
-        failed += not finding.passed
-        mark = "[green]ok[/green]" if finding.passed else "[red]FAILED[/red]"
-        detail = "" if finding.passed else f": {escape(finding.detail)}"
-        console.print(f"{mark} {escape(finding.name)}{detail}", highlight=False, soft_wrap=True)
-    console.print(f"{len(findings) - failed} passed, {failed} failed", highlight=False)
-    return 1 if failed else 0
+def _numbers(option: str, text: str | None) -> tuple[int, ...]:
+    """The numbers of a comma-separated option."""
+    try:
+        return tuple(int(word) for word in _words(text))
+    except ValueError as error:
+        raise UsageError(f"{option}: expected numbers as 10,150, found {text!r}") from error
 
 
 def make_dataset(registry: Registry, name: str) -> Dataset:

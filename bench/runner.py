@@ -13,6 +13,7 @@ from bench.estimate import estimate
 from bench.execution import Outcome, execute
 from bench.grid import Cell
 from bench.preparation import Prepared, Request, prepare
+from bench.report.best import mark_best
 from bench.report.summary import summarise
 from bench.report.tables import to_terminal
 from bench.store import Row, Store
@@ -56,7 +57,9 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
         outcome = _train(prepared, request, store, console, notice)
     mine = {cell.id for cell in prepared.plan.cells}
     rows = [row for row in store.rows() if row["cell"] in mine]
-    to_terminal(summarise(rows), console)
+    lines = summarise(rows)
+    mark_best(lines, store)
+    to_terminal(lines, console)
     where = f"results: {store.out / 'results.csv'}"
     console.print(where, markup=False, highlight=False, soft_wrap=True)
     if outcome is Outcome.INTERRUPTED:

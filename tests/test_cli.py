@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,7 +23,14 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(empty)
 
 
-LIGHT = [["--help"], ["run", "--help"], ["list"], ["list", "models"], ["list", "presets"]]
+LIGHT = [
+    ["--help"],
+    ["run", "--help"],
+    ["list"],
+    ["list", "models"],
+    ["list", "presets"],
+    ["new", "prior", "student_t"],
+]
 
 
 @pytest.mark.parametrize("words", LIGHT, ids=" ".join)
@@ -98,41 +103,6 @@ def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert "at most about" in ended.out
     assert ended.out.count(" digits ") == 23
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("report") / "runs"
-    words = ("--priors", "standard,conditional", "--posteriors", "continuous,joint")
-    assert run_tiny(out, *words, "--datasets", "digits", "--seeds", 2, epochs=1).status == 0
-    return out
-
-
-def test_report_as_csv(store: Path) -> None:
-    rows = list(csv.DictReader(io.StringIO(bench("report", "--out", store, "--format", "csv").out)))
-    by_model = {row["model"]: row for row in rows}
-    assert by_model.keys() == {"VAE", "INDp", "CP", "conditional x continuous"}
-    found = [float(row["nelbo"]) for row in results(store) if row["model"] == "CP"]
-    assert float(by_model["CP"]["nelbo"]) == pytest.approx(sum(found) / 2, abs=1e-5)
-    assert by_model["CP"]["seeds"] == "2"
-    assert by_model["VAE"]["purity"] == ""
-    assert by_model["conditional x continuous"]["marks"] == "skipped"
-
-
-def test_report_as_markdown(store: Path) -> None:
-    lines = bench("report", "--out", store, "--format", "markdown").out.splitlines()
-    table = [line for line in lines if line.startswith("|")]
-    assert len({line.count("|") for line in table}) == 1
-    assert len(table) == 2 + 3
-    assert any(line.startswith("| CP | 10 | 2 |") for line in table)
-    assert any("skipped: conditional x continuous" in line for line in lines)
-
-
-def test_report_on_a_terminal(store: Path) -> None:
-    ended = bench("report", "--out", store)
-    assert ended.status == 0
-    for words in ("VAE", "CP", "INDp", "nats", "chance", "skipped: conditional x continuous"):
-        assert words in ended.out
 
 
 def test_version() -> None:

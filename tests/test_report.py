@@ -5,28 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from statistics import stdev
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bench.report.summary import Line, Value, summarise
+from bench.report.summary import AVERAGED, Line, Value, summarise
 from bench.report.tables import FULL_WIDTH, HEADINGS, cells, to_csv, to_markdown, to_terminal
-
-Row = dict[str, Any]
-
-
-def row(seed: int = 0, **changes: Any) -> Row:
-    base: Row = {
-        "cell": f"cell{seed}", "dataset": "digits", "prior": "conditional", "posterior": "joint",
-        "model": "CP", "components": 10, "seed": seed, "status": "ok", "reason": "",
-        "nelbo": 100.0 + seed, "nelbo_se": 0.7, "nll": 98.0, "nll_se": 0.6, "purity": 0.5,
-        "purity_se": 0.01, "purity_chance": 0.1, "category_information": 1.0, "collapsed": False,
-        "assignment": "posterior", "setting": "aaaaaa", "dataset_fingerprint": "0123",
-    }  # fmt: skip
-    return {**base, **changes}
+from fabricated import Row, row
 
 
 def only(*rows: Row) -> Line:
@@ -37,9 +24,35 @@ def only(*rows: Row) -> Line:
 def test_one_seed_has_the_error_over_test_examples() -> None:
     line = only(row())
     assert line.seeds == 1
-    assert line.values["nelbo"] == Value(100.0, 0.7)
-    assert line.values["purity"] == Value(0.5, 0.01)
+    assert line.values["nelbo"] == Value(100.0, se=0.7)
+    assert line.values["purity"] == Value(0.5, se=0.01)
+    assert line.values["nelbo"].error == 0.7
     assert line.values["category_information"].error is None
+
+
+def test_errors_of_different_kinds_stay_apart() -> None:
+    """Over examples: shared by the seeds; Monte Carlo: its own in each, so it averages out."""
+    rows = [row(k, nelbo_se=se, nelbo_mc_se=mc) for k, (se, mc) in enumerate([(3, 0.3), (4, 0.4)])]
+    value = only(*rows).values["nelbo"]
+    assert value.sd == pytest.approx(stdev([100.0, 101.0]))
+    assert value.se == pytest.approx(12.5**0.5)
+    assert value.mc == pytest.approx(0.25)
+
+
+def test_a_yes_or_no_is_a_share_of_seeds() -> None:
+    value = only(*(row(k, recovered=k > 0) for k in range(4))).values["recovered"]
+    assert value == Value(0.75)
+
+
+def test_every_column_is_averaged_or_an_error_or_a_name() -> None:
+    assert {"nelbo", "ess", "C2", "recovered", "ami", "seconds"} <= set(AVERAGED)
+    assert not {"nelbo_se", "nelbo_mc_se", "seed", "components", "cell", "reason"} & set(AVERAGED)
+
+
+def test_tuning_without_k_does_not_join_different_k() -> None:
+    tuned = {"training.learning_rate": 0.1}
+    lines = summarise([row(0, tuned=tuned), row(1, tuned=tuned, components=150)])
+    assert [line.components for line in lines] == ["10", "150"]
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=6))
@@ -47,7 +60,8 @@ def test_several_seeds_have_the_deviation_over_seeds(bounds: list[float]) -> Non
     line = only(*(row(seed, nelbo=bound) for seed, bound in enumerate(bounds)))
     assert line.seeds == len(bounds)
     assert line.values["nelbo"].mean == pytest.approx(sum(bounds) / len(bounds), abs=1e-9)
-    assert line.values["nelbo"].error == pytest.approx(stdev(bounds), abs=1e-9)
+    assert line.values["nelbo"].sd == pytest.approx(stdev(bounds), abs=1e-9)
+    assert line.values["nelbo"].error == line.values["nelbo"].sd
 
 
 def test_what_does_not_apply_has_no_value() -> None:
@@ -74,14 +88,14 @@ def test_failed_seeds_are_marked_and_not_averaged() -> None:
     failed = row(1, status="failed", reason="RuntimeError: no", nelbo=None)
     line = only(row(0), failed)
     assert (line.seeds, line.marks, line.note) == (1, ["failed 1"], "RuntimeError: no")
-    assert line.values["nelbo"] == Value(100.0, 0.7)
+    assert line.values["nelbo"] == Value(100.0, se=0.7)
     assert only(failed).marks == ["failed"]
     assert only(failed).seeds == 0
 
 
 def test_skipped_pairs_say_why() -> None:
     line = only(row(status="skipped", reason="no meaning", model="", nelbo=None))
-    assert (line.model, line.marks, line.note) == ("conditional x joint", ["skipped"], "no meaning")
+    assert (line.model, line.marks, line.note) == ("mog x joint", ["skipped"], "no meaning")
 
 
 def test_unverified_data_and_tuning_are_marked() -> None:
@@ -178,11 +192,11 @@ def test_markdown_is_a_table_whatever_the_names_hold() -> None:
     assert "### gaussians" in text
 
 
-def test_csv_has_every_average_with_its_error() -> None:
+def test_csv_has_every_average_with_its_errors() -> None:
     lines = summarise([row(0), row(1), row(0, prior="x", model='a,"b"', components=None)])
     first, second = csv.DictReader(io.StringIO(to_csv(lines)))
     assert (first["model"], first["components"], first["seeds"]) == ('a,"b"', "", "1")
     assert float(second["nelbo"]) == 100.5
-    assert float(second["nelbo_error"]) == pytest.approx(stdev([100.0, 101.0]))
-    assert first["nelbo_error"] == "0.7"
-    assert first["category_information_error"] == ""
+    assert float(second["nelbo_sd"]) == pytest.approx(stdev([100.0, 101.0]))
+    assert (first["nelbo_sd"], first["nelbo_se"]) == ("", "0.7")
+    assert "category_information_se" not in first

@@ -42,9 +42,7 @@ def test_another_evaluation_trains_nothing(trained: Path, monkeypatch: pytest.Mo
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_the_numbers_are_those_of_a_cell_that_trained_itself(
-    trained: Path, tmp_path: Path
-) -> None:
+def test_the_numbers_are_those_of_a_cell_that_trained_itself(trained: Path, tmp_path: Path) -> None:
     assert run_tiny(trained, *GRID, *MORE).status == 0
     assert run_tiny(tmp_path, *GRID, *MORE).status == 0
     (alone,) = results(tmp_path)

@@ -11,8 +11,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
-__all__ = ["CategoryUse", "category_use", "check_assignments", "entropy", "harden"]
+__all__ = [
+    "CategoryUse",
+    "category_use",
+    "check_assignments",
+    "disagreement",
+    "entropy",
+    "harden",
+    "sampled_use",
+]
 
 Array = NDArray[np.float64]
 
@@ -77,7 +86,7 @@ def category_use(assignments: ArrayLike) -> CategoryUse:
     surprise = -(a @ _log(q))  # (N,): cross-entropy of each row with q
     conditional = entropy(a)  # (N,)
     information = surprise - conditional  # (N,): KL(a_i || q)
-    hard = harden(a).mean(axis=0)
+    hard = np.bincount(a.argmax(axis=1), minlength=size) / len(a)
     total = float(entropy(q))
     threshold = (1.0 + USE_MARGIN) / size
     return CategoryUse(
@@ -117,10 +126,34 @@ def sampled_use(first: ArrayLike, second: ArrayLike) -> CategoryUse:
     )
 
 
+def disagreement(first: ArrayLike, second: ArrayLike) -> float:
+    r"""How far two assignments over the same categories are apart, between 0 and 1 (MATHS 5).
+
+    The mean total variation, :math:`\frac1N \sum_i \tfrac12 \|a_i - b_i\|_1`: the probability that
+    categories drawn from the two differ, were they drawn as alike as can be.
+
+    Args:
+        first, second: a and b, shape (N, K) each.
+
+    Raises:
+        ValueError: the shapes differ, or a row is not a distribution.
+
+    Example:
+        >>> disagreement([[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]])
+        0.5
+    """
+    a, b = check_assignments(first), check_assignments(second)
+    if a.shape != b.shape:
+        raise ValueError(
+            f"assignments over the same categories were expected, got {a.shape} and {b.shape}"
+        )
+    return float(np.abs(a - b).sum(axis=1).mean() / 2.0)
+
+
 def entropy(probs: Array) -> Array:
     """H(p) in nats over the last axis, with 0 log 0 = 0."""
     # Adding zero turns the -0.0 of a certain row into 0.0.
-    result: Array = -(probs * _log(probs)).sum(axis=-1) + 0.0
+    result: Array = special.entr(probs).sum(axis=-1) + 0.0
     return result
 
 

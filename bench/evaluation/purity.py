@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn import metrics
 
 from bench.evaluation.entropy import Array, check_assignments, entropy, harden
+from bench.evaluation.top_categories import TOP, TopCategories, top_categories
 
 __all__ = [
     "HardAgreement",
@@ -73,8 +75,7 @@ class Purity:
         completeness: I(k; y)/H(k); None where there is one category.
         nmi: 2 I(k; y)/(H(k) + H(y)); None where both entropies are 0.
         overlap: the mean over pairs of labels of sum_k min(q(k | y), q(k | y')); None for one.
-        top_distinct: different categories among all labels' top ones.
-        top_shared: places in those lists whose category is in another label's list as well.
+        top: the largest categories of every label, in the order of ``labels``.
     """
 
     labels: tuple[LabelPurity, ...]
@@ -93,8 +94,7 @@ class Purity:
     completeness: float | None
     nmi: float | None
     overlap: float | None
-    top_distinct: int
-    top_shared: int
+    top: TopCategories
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class HardAgreement:
     ami: float
 
 
-def purity(assignments: ArrayLike, labels: ArrayLike, top: int = 5) -> Purity:
+def purity(assignments: ArrayLike, labels: ArrayLike, top: int = TOP) -> Purity:
     r"""Per-label purity of ``assignments``, its chance level and its company (MATHS 6).
 
     With :math:`s_k = \sum_i a_{ik}^2`, :math:`n_k = \sum_i a_{ik}` and
@@ -146,11 +146,7 @@ def purity(assignments: ArrayLike, labels: ArrayLike, top: int = 5) -> Purity:
     micro_chance = float(sizes @ chance / count)
     by_label_se, macro_se, micro_se = _standard_errors(a, y, sizes, share, owner)
 
-    order = np.argsort(-share, axis=1, kind="stable")[:, :top]  # (L, top)
-    tops = [[int(k) for k in ks if row[k] > 0] for ks, row in zip(order, share, strict=True)]
-    seen: dict[int, int] = {}
-    for k in (k for ks in tops for k in ks):
-        seen[k] = seen.get(k, 0) + 1
+    tops = top_categories(share, top)
     lines = tuple(
         LabelPurity(
             label=int(names[i]),
@@ -159,7 +155,7 @@ def purity(assignments: ArrayLike, labels: ArrayLike, top: int = 5) -> Purity:
             se=float(by_label_se[i]),
             chance=float(chance[i]),
             corrected=_corrected(float(by_label[i]), float(chance[i])),
-            top=tuple((k, float(share[i, k])) for k in tops[i]),
+            top=tops.lists[i],
         )
         for i in range(len(names))
     )
@@ -184,8 +180,7 @@ def purity(assignments: ArrayLike, labels: ArrayLike, top: int = 5) -> Purity:
         completeness=_ratio(information, entropy_k),
         nmi=_ratio(2.0 * information, entropy_k + entropy_y),
         overlap=_overlap(share),
-        top_distinct=len(seen),
-        top_shared=sum(times for times in seen.values() if times > 1),
+        top=tops,
     )
 
 
@@ -230,9 +225,9 @@ def _check_labels(
 
 def _table(a: Array, y: NDArray[np.intp], sizes: Array) -> Array:
     """sum_{i: y_i = y} a_ik, shape (L, K)."""
-    order = np.argsort(y, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
-    result: Array = np.add.reduceat(a[order], starts, axis=0)
+    rows = np.arange(len(y))
+    members = sparse.csr_array((np.ones(len(y)), (y, rows)), shape=(len(sizes), len(y)))
+    result: Array = members @ a
     return result
 
 
@@ -290,5 +285,7 @@ def _overlap(share: Array) -> float | None:
     size = len(share)
     if size < 2:
         return None
-    total = sum(float(np.minimum(share[i], share[i + 1 :]).sum()) for i in range(size - 1))
+    # In descending order every value is the smaller one of the pairs with all that come before.
+    descending = -np.sort(-share, axis=0)
+    total = float((np.arange(size)[:, None] * descending).sum())
     return total / (size * (size - 1) / 2)

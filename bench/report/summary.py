@@ -1,4 +1,4 @@
-"""Rows of a store, one line a model: means over seeds, with the error that a reader needs."""
+"""Rows of a store, one line a model: means over seeds, each with the errors that it has."""
 
 from __future__ import annotations
 
@@ -8,26 +8,52 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
+from bench.store import COLUMNS
+
 Row = dict[str, Any]
+
+ERRORS = {name: name.removesuffix("_se") for name in COLUMNS if name.endswith("_se")}
+"""The columns that are the error of another, and of which."""
+
+DESCRIBING = (
+    "cell", "dataset", "prior", "posterior", "model", "components", "seed", "status", "reason",
+    "device", "assignment", "setting", "dataset_fingerprint",
+)  # fmt: skip
+
+AVERAGED = tuple(name for name in COLUMNS if name not in ERRORS and name not in DESCRIBING)
+"""The columns of results.csv that are averaged over seeds."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A number and its error.
+    """A number with its errors, which are of different kinds and are never added up.
 
     Attributes:
-        mean: over seeds.
-        error: standard deviation over training seeds where there are several, else the standard
-            error over test examples.
+        mean: over seeds; of a yes or no, the share of seeds.
+        sd: standard deviation over training seeds; None with one seed, and for a yes or no.
+        se: standard error of the measurement on one trained model, over test examples unless
+            the column says otherwise (root mean square over seeds: they share the examples, so
+            it does not shrink with their number).
+        mc: the part of ``se`` that is Monte Carlo noise of the evaluation, of the mean over
+            seeds: independent between them, so it falls as one over the root of their number.
     """
 
     mean: float
-    error: float | None = None
+    sd: float | None = None
+    se: float | None = None
+    mc: float | None = None
 
-    def text(self, digits: int) -> str:
+    @property
+    def error(self) -> float | None:
+        """What stands behind ±: ``sd`` where there are several seeds, else ``se``."""
+        return self.se if self.sd is None else self.sd
+
+    def text(self, digits: int, *, error: bool = True) -> str:
         """``mean ± error`` with a fixed number of digits."""
         shown = f"{self.mean:.{digits}f}"
-        return shown if self.error is None else f"{shown} ± {self.error:.{digits}f}"
+        if not error or self.error is None:
+            return shown
+        return f"{shown} ± {self.error:.{digits}f}"
 
 
 @dataclass
@@ -41,6 +67,10 @@ class Line:
         marks: what a reader must know: collapsed, unverified, tuned, failed, skipped, settings.
         note: the reason behind a mark.
         assignment: which side the categories come from: posterior, prior, none or mixed.
+        pair: ``prior x posterior``.
+        fingerprint: of the test examples.
+        cells: ids of the finished cells, by seed.
+        rank: best, tied (not told from the best), worse or unknown; empty where not compared.
     """
 
     dataset: str
@@ -51,13 +81,16 @@ class Line:
     marks: list[str] = field(default_factory=list)
     note: str = ""
     assignment: str = ""
+    pair: str = ""
+    fingerprint: str = ""
+    cells: tuple[str, ...] = ()
+    rank: str = ""
 
 
-AVERAGED = (
-    "nelbo", "nll", "reconstruction", "kl_z", "kl_c", "effective_categories",
-    "category_information", "purity", "purity_chance", "purity_corrected", "nmi", "ari",
-    "active_units", "entropy", "entropy_max", "seconds",
-)  # fmt: skip
+def size_of(row: Row) -> int | str | None:
+    """K, None without one, or ``tuned`` where the search chose it, for each seed its own."""
+    components: int | None = row.get("components")
+    return "tuned" if "components" in (row.get("tuned") or {}) else components
 
 
 def summarise(rows: Iterable[Row]) -> list[Line]:
@@ -65,12 +98,11 @@ def summarise(rows: Iterable[Row]) -> list[Line]:
 
     Rows that differ in more than the seed (a store may hold runs of several presets) never share
     a line; such lines are marked with the start of the hash of their settings.
-    Tuned rows of one setting may differ in K; they share a line that says so.
+    Rows whose K was tuned may differ in it; they share a line that says so.
     """
     models: dict[tuple[Any, ...], dict[tuple[Any, ...], list[Row]]] = {}
     for row in rows:
-        size = "tuned" if row.get("tuned") else row.get("components")
-        model = (row["dataset"], row["prior"], row["posterior"], size)
+        model = (row["dataset"], row["prior"], row["posterior"], size_of(row))
         key = (row.get("setting"), row["dataset_fingerprint"])
         models.setdefault(model, {}).setdefault(key, []).append(row)
     lines = [
@@ -92,23 +124,40 @@ def _line(group: Sequence[Row], setting: str | None) -> Line:
     first = group[0]
     done = [row for row in group if row["status"] == "ok"]
     sizes = sorted({row["components"] for row in done or group if row.get("components")})
+    pair = f"{first['prior']} x {first['posterior']}"
     line = Line(
         dataset=first["dataset"],
-        model=first.get("model") or f"{first['prior']} x {first['posterior']}",
+        model=first.get("model") or pair,
         components=", ".join(str(size) for size in sizes),
         seeds=len(done),
+        pair=pair,
+        fingerprint=str(first["dataset_fingerprint"]),
+        cells=tuple(row["cell"] for row in sorted(done, key=lambda row: int(row["seed"]))),
     )
     for name in AVERAGED:
         found = [row for row in done if isinstance(row.get(name), int | float)]
-        if not found:
-            continue
-        numbers = [float(row[name]) for row in found]
-        error = stdev(numbers) if len(numbers) > 1 else found[0].get(f"{name}_se")
-        line.values[name] = Value(fmean(numbers), error)
+        if found:
+            line.values[name] = _value(name, found)
     sides = {row.get("assignment") for row in done}
     line.assignment = sides.pop() or "" if len(sides) == 1 else "mixed" if sides else ""
     _mark(line, group, done, setting)
     return line
+
+
+def _value(name: str, rows: Sequence[Row]) -> Value:
+    def all_of(column: str) -> list[float]:
+        found = [row.get(column) for row in rows]
+        return [float(value) for value in found if isinstance(value, int | float)]
+
+    numbers = all_of(name)
+    truth = isinstance(rows[0][name], bool)
+    errors, noise = all_of(f"{name}_se"), all_of(f"{name}_mc_se")
+    return Value(
+        mean=fmean(numbers),
+        sd=stdev(numbers) if len(numbers) > 1 and not truth else None,
+        se=math.hypot(*errors) / math.sqrt(len(errors)) if errors else None,
+        mc=math.hypot(*noise) / len(noise) if noise else None,
+    )
 
 
 def _mark(line: Line, group: Sequence[Row], done: Sequence[Row], setting: str | None) -> None:

@@ -1,67 +1,36 @@
-"""The grid's table for a terminal, as Markdown and as CSV."""
+"""Sections of the report for a terminal, as Markdown and as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.report.summary import Line, Value
+from bench.report.best import BEST, TIED, UNKNOWN
+from bench.report.columns import Column, Section
+from bench.report.sections import BOUNDS, NARROW, UNITS
+from bench.report.summary import Line
 
-HEADINGS = (
-    "model", "K", "seeds", "NELBO", "NLL", "exp H(c)", "I(c;x)", "purity (chance)", "corrected",
-    "NMI", "ARI", "units", "marks",
-)  # fmt: skip
+MODEL = Column("model", "", (), lambda line: line.model, words=True)
+COMPONENTS = Column("K", "", (), lambda line: line.components)
+SEEDS = Column("seeds", "", (), lambda line: str(line.seeds))
+MARKS = Column("marks", "", (), lambda line: ", ".join(line.marks), words=True)
 
-NARROW = ("model", "K", "NELBO", "I(c;x)", "purity (chance)", "marks")
-"""The columns that are left where the terminal is too narrow for all."""
+HEADINGS = tuple(c.heading for c in (MODEL, COMPONENTS, SEEDS, *BOUNDS.columns, MARKS))
+"""The columns of the main table."""
 
-FULL_WIDTH = 135
-
-LEGEND = (
-    "NELBO, NLL and I(c;x) in nats; NELBO and NLL are bounds, lower is better. "
-    "± is the standard deviation over training seeds, or the standard error over test examples "
-    "where there is one seed. "
-    "Categories are q(c|x), or p(component|x) (marked °) where the model has no category. "
-    "Purity is the macro average over labels, beside its chance level (exact permutation null). "
-    "NMI is of the soft assignment, ARI of its argmax. "
-    "collapsed: I(c;x) below 0.1 nats."
-)
+FULL_WIDTH = 137
+FEW_SEEDS = 5
 
 
 def cells(line: Line) -> list[str]:
-    """A line as the text of its columns; a blank where a column does not apply."""
-
-    def show(name: str, digits: int, suffix: str = "", error: bool = True) -> str:
-        value = line.values.get(name)
-        if value is None:
-            return ""
-        return (value if error else Value(value.mean)).text(digits) + suffix
-
-    side = "°" if line.assignment == "prior" else ""
-    purity = show("purity", 2)
-    if purity:
-        purity += f" ({show('purity_chance', 2, error=False)})"
-    return [
-        line.model,
-        line.components,
-        str(line.seeds),
-        show("nelbo", 2),
-        show("nll", 2, error=False),
-        show("effective_categories", 1, side, error=False),
-        show("category_information", 2, error=False),
-        purity,
-        show("purity_corrected", 2, error=False),
-        show("nmi", 2, error=False),
-        show("ari", 2, error=False),
-        show("active_units", 0, error=False),
-        ", ".join(line.marks),
-    ]
+    """A line as the text of the main table's columns; a blank where one does not apply."""
+    return [column.show(line) for column in _columns(BOUNDS, [line])]
 
 
 def by_dataset(lines: Sequence[Line]) -> dict[str, list[Line]]:
@@ -72,74 +41,203 @@ def by_dataset(lines: Sequence[Line]) -> dict[str, list[Line]]:
     return groups
 
 
-def to_terminal(lines: Sequence[Line], console: Console) -> None:
-    """Print a table for each dataset; skipped pairs and failures with their reasons below."""
-    for dataset, group in by_dataset(lines).items():
-        ran = [line for line in group if line.marks != ["skipped"]]
-        shown = HEADINGS if console.width >= FULL_WIDTH else NARROW
-        table = Table(title=dataset, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
-        for heading in shown:
-            text = heading in ("model", "marks")
-            wide = heading == "model" and console.width >= FULL_WIDTH
-            table.add_column(
-                heading,
-                justify="left" if text else "right",
-                no_wrap=wide or not text,
-                min_width=10 if heading == "marks" else None,  # no word of a mark is cut
-            )
-        for line in ran:
-            style = "dim" if line.marks and line.marks[0].startswith("collapsed") else ""
-            texts = dict(zip(HEADINGS, cells(line), strict=True))
-            table.add_row(*(escape(texts[heading]) for heading in shown), style=style)
-        console.print(table)
-        for line in group:
-            if line.note:
-                mark = line.marks[-1]
-                said = f"{mark}: {line.model}: {line.note}"
+def to_terminal(
+    lines: Sequence[Line], console: Console, sections: Sequence[Section] = (BOUNDS,)
+) -> None:
+    """Print a table for each section and dataset, each section with its legend.
+
+    What is too wide goes on in further tables below, each with the lines' names; the main table
+    leaves columns out instead.
+    """
+    wide = console.width >= FULL_WIDTH
+    for index, section in enumerate(sections):
+        shown = section.lines(lines)
+        used: dict[str, Column] = {}
+        if shown and _titled(section, sections):
+            console.print("\n" if index else "", end="")
+            console.print(f"{section.key}: {section.title}", style="bold", highlight=False)
+        for dataset, group in by_dataset(shown).items():
+            ran = [line for line in group if line.marks != ["skipped"]]
+            columns = _columns(section, ran)
+            if section is BOUNDS and not wide:
+                kept = (MODEL.heading, COMPONENTS.heading, *NARROW, MARKS.heading)
+                columns = [column for column in columns if column.heading in kept]
+            used |= {column.heading: column for column in columns}
+            if section is BOUNDS:
+                console.print(_table(dataset, columns, ran, fixed=wide))
+            else:
+                for number, block in enumerate(_blocks(columns, ran, console.width)):
+                    title = f"{dataset}, continued" if number else dataset
+                    console.print(_table(title, block, ran, fixed=True))
+            for said in _notes(section, group):
                 console.print(said, style="dim", markup=False, highlight=False)
+        if shown:
+            legend = _legend(section, list(used.values()), shown)
+            console.print(legend, style="dim", markup=False, highlight=False)
     if lines:
-        console.print(LEGEND, style="dim", highlight=False)
+        console.print(UNITS, style="dim", markup=False, highlight=False)
 
 
-def to_markdown(lines: Sequence[Line]) -> str:
-    """A Markdown document with a table for each dataset."""
+def to_markdown(lines: Sequence[Line], sections: Sequence[Section] = (BOUNDS,)) -> str:
+    """A Markdown document with a table for each section and dataset."""
     parts = []
-    for dataset, group in by_dataset(lines).items():
-        parts.append(f"### {dataset}\n")
-        parts.append("| " + " | ".join(HEADINGS) + " |")
-        parts.append("|" + "|".join("---" for _ in HEADINGS) + "|")
-        ran = [line for line in group if line.marks != ["skipped"]]
-        for line in ran:
-            texts = [text.replace("|", r"\|") for text in cells(line)]
-            parts.append("| " + " | ".join(texts) + " |")
-        parts.append("")
-        parts += [f"{line.marks[-1]}: {line.model}: {line.note}\n" for line in group if line.note]
-    return "\n".join([*parts, LEGEND, ""])
+    for section in sections:
+        shown = section.lines(lines)
+        used: dict[str, Column] = {}
+        if shown and _titled(section, sections):
+            parts.append(f"## {section.key}: {section.title}\n")
+        for dataset, group in by_dataset(shown).items():
+            ran = [line for line in group if line.marks != ["skipped"]]
+            columns = _columns(section, ran)
+            used |= {column.heading: column for column in columns}
+            parts.append(f"### {dataset}\n")
+            parts.append("| " + " | ".join(_plain(c.heading) for c in columns) + " |")
+            parts.append("|" + "|".join("---" for _ in columns) + "|")
+            for line in ran:
+                texts = [_plain(column.show(line)) for column in columns]
+                if line.rank == BEST and section is BOUNDS:
+                    place = [c.heading for c in columns].index("NELBO")
+                    texts[place] = f"**{texts[place]}**"
+                parts.append("| " + " | ".join(texts) + " |")
+            parts += ["", *(said + "\n" for said in _notes(section, group))]
+        if shown:
+            parts.append(_legend(section, list(used.values()), shown) + "\n")
+    return "\n".join([*parts, UNITS, ""])
 
 
-def to_csv(lines: Sequence[Line]) -> str:
-    """One row a line, every averaged column with its error."""
+def to_csv(lines: Sequence[Line], sections: Sequence[Section] = ()) -> str:
+    """One row a line: every averaged column of ``sections`` (of none: all), with its errors.
+
+    ``X_sd`` is over training seeds, ``X_se`` of the measurement, ``X_mc_se`` the Monte Carlo
+    part of it; each where it exists.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = list(dict.fromkeys(name for line in lines for name in line.values))
-    header = ["dataset", "model", "components", "seeds", "assignment", "marks", "note"]
-    for name in names:
-        header += [name, f"{name}_error"]
-    writer.writerow(header)
+    asked = {name for section in sections for c in section.columns for name in c.metrics}
+    present = list(dict.fromkeys(name for line in lines for name in line.values))
+    fields: list[tuple[str, str, str]] = []  # column, metric, attribute of its value
+    for name in present:
+        if asked and name not in asked:
+            continue
+        for suffix, attribute in (("", "mean"), ("_sd", "sd"), ("_se", "se"), ("_mc_se", "mc")):
+            found = (line.values[name] for line in lines if name in line.values)
+            if any(getattr(value, attribute) is not None for value in found):
+                fields.append((name + suffix, name, attribute))
+    header = ["dataset", "model", "components", "seeds", "assignment", "marks", "note", "rank"]
+    writer.writerow(header + [column for column, _, _ in fields])
     for line in lines:
         row: list[str | int | float] = [
             line.dataset, line.model, line.components, line.seeds, line.assignment,
-            ", ".join(line.marks), line.note,
+            ", ".join(line.marks), line.note, line.rank,
         ]  # fmt: skip
-        for name in names:
-            value = line.values.get(name)
-            row += (
-                ["", ""]
-                if value is None
-                else [value.mean, "" if value.error is None else value.error]
-            )
+        for _, name, attribute in fields:
+            value = getattr(line.values.get(name), attribute, None)
+            row.append("" if value is None else value)
         writer.writerow(row)
     return text.getvalue()
 
 
-FORMATS: dict[str, Callable[[Sequence[Line]], str]] = {"csv": to_csv, "markdown": to_markdown}
+FORMATS: dict[str, Callable[[Sequence[Line], Sequence[Section]], str]] = {
+    "csv": to_csv,
+    "markdown": to_markdown,
+}
+
+
+def _titled(section: Section, sections: Sequence[Section]) -> bool:
+    return section is not BOUNDS or len(sections) > 1
+
+
+def _columns(section: Section, lines: Sequence[Line]) -> list[Column]:
+    """Those of the section between those that name a line."""
+    if section is BOUNDS:
+        return [MODEL, COMPONENTS, SEEDS, *section.columns, MARKS]
+
+    def name(line: Line) -> str:
+        settings = [mark for mark in line.marks if mark.startswith("settings")]
+        return " ".join([line.model, *settings])
+
+    return [Column("model", "", (), name, words=True), COMPONENTS, *section.filled(lines)]
+
+
+def _blocks(columns: Sequence[Column], lines: Sequence[Line], width: int) -> Iterator[list[Column]]:
+    """Columns in tables that fit, each beginning with the two that name a line."""
+
+    def need(column: Column) -> int:
+        return max(len(text) for text in (column.heading, *(column.show(line) for line in lines)))
+
+    names = list(columns[:2])
+    # Rich puts a space on both sides of a column, one between columns and one at each end.
+    block, left = list(names), width - 1 - sum(need(column) + 3 for column in names)
+    room = left
+    for column in columns[2:]:
+        wanted = need(column) + 3
+        if wanted > room and len(block) > len(names):
+            yield block
+            block, room = list(names), left
+        block.append(column)
+        room -= wanted
+    yield block
+
+
+def _table(title: str, columns: Sequence[Column], lines: Sequence[Line], fixed: bool) -> Table:
+    """A table whose columns of words may be folded unless ``fixed``."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(
+            column.heading,
+            justify="left" if column.words else "right",
+            no_wrap=not column.words or (fixed and column.heading != MARKS.heading),
+            min_width=10 if column.heading == MARKS.heading else None,  # no word of a mark is cut
+        )
+    for line in lines:
+        dim = line.marks and line.marks[0].startswith("collapsed")
+        texts = []
+        for column in columns:
+            text = escape(column.show(line))
+            strong = line.rank == BEST and column.heading == "NELBO"
+            texts.append(f"[bold]{text}[/bold]" if strong else text)
+        table.add_row(*texts, style="dim" if dim else "")
+    return table
+
+
+def _notes(section: Section, lines: Sequence[Line]) -> list[str]:
+    """Why lines were skipped or failed, below the main table."""
+    if section is not BOUNDS:
+        return []
+    return [f"{line.marks[-1]}: {line.model}: {line.note}" for line in lines if line.note]
+
+
+def _legend(section: Section, columns: Sequence[Column], lines: Sequence[Line]) -> str:
+    meanings = [f"{c.heading}: {c.meaning}" for c in columns if c.meaning]
+    parts = ["; ".join(meanings) + "."]
+    if section.note:
+        parts.append(section.note)
+    if section is BOUNDS:
+        parts += _rank_legend(lines)
+    return " ".join(parts)
+
+
+def _rank_legend(lines: Sequence[Line]) -> list[str]:
+    ranked = [line for line in lines if line.rank]
+    if not ranked:
+        return []
+    parts = ["●: the lowest NELBO of those shown on the same test examples."]
+    if any(line.rank == TIED for line in ranked):
+        seeds = [line.seeds > 1 for line in ranked]
+        about = "the training procedures, over seeds and examples"
+        if not all(seeds):
+            trained = "these trained models, over examples alone"
+            about = f"{about}; where either has one seed, {trained}" if any(seeds) else trained
+        parts.append(
+            "≈: not told from it by the paired test at 5%, Holm-adjusted for the comparisons of "
+            f"those shown. What is compared: {about}."
+        )
+        if any(1 < line.seeds < FEW_SEEDS for line in ranked):
+            parts.append("With few seeds only large differences can be told.")
+    if any(line.rank == UNKNOWN for line in ranked):
+        parts.append("?: not compared, its bounds for each example are not on disk.")
+    return parts
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", r"\|")

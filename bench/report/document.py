@@ -1,0 +1,140 @@
+"""The whole report of a store: which lines, which sections, in which format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from bench.errors import UsageError, unknown
+from bench.report.best import mark_best
+from bench.report.labels import top_markdown, top_table
+from bench.report.sections import LABELS, SECTIONS
+from bench.report.summary import Line, summarise
+from bench.report.tables import FORMATS, to_terminal
+from bench.store import Row, Store
+
+__all__ = ["Choice", "show"]
+
+LABEL_LINES = 12
+"""With more lines than this the labels' tables are left out unless they are asked for."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of a report is wanted; an empty list means all.
+
+    Attributes:
+        sections: keys of sections.
+        models: names of models, or ``prior x posterior``.
+        datasets: names of datasets.
+    """
+
+    sections: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+
+
+def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, console: Console) -> None:
+    """Print the report of ``rows``.
+
+    Args:
+        store: where the cells' files are.
+        rows: of the store.
+        choice: what of it.
+        format_: terminal, markdown or csv.
+        console: where a terminal's tables go; the other formats go to standard output.
+
+    Raises:
+        UsageError: an unknown section, model or dataset; sections that CSV cannot join.
+    """
+    keys = [*(section.key for section in SECTIONS), LABELS]
+    for key in choice.sections:
+        if key not in keys:
+            raise unknown("section", key, keys)
+    lines = _chosen(summarise(rows), choice)
+    mark_best(lines, store)
+    sections = [s for s in SECTIONS if not choice.sections or s.key in choice.sections]
+    finished = [line for line in lines if line.cells]
+    labelled = LABELS in choice.sections
+    if not choice.sections:
+        labelled = len(finished) <= LABEL_LINES and format_ != "csv"
+    empty = [s.key for s in sections if choice.sections and not s.lines(lines)]
+
+    if format_ == "terminal":
+        if sections:
+            to_terminal(lines, console, sections)
+        for line in finished if labelled else ():
+            title, labels, size = _labels(line, store)
+            top_table(labels, title, console, size)
+        if not choice.sections and not labelled:
+            console.print(
+                f"labels: left out for {len(finished)} lines; "
+                "`bench report --section labels --models A,B` shows them",
+                style="dim", markup=False, highlight=False,
+            )  # fmt: skip
+        for key in empty:
+            said = f"{key}: nothing to show; no line has any of its values"
+            console.print(said, style="dim", markup=False, highlight=False)
+    elif format_ == "csv" and labelled:
+        if sections:
+            raise UsageError(
+                "labels has a row for each label, the other sections one for each line: expected "
+                f"--section labels alone for CSV, found {','.join(choice.sections)}"
+            )
+        sys.stdout.write(_labels_csv(finished, store))
+    else:
+        wanted = sections if choice.sections or format_ != "csv" else ()
+        text = FORMATS[format_](lines, wanted) if sections else ""
+        for line in finished if labelled else ():
+            title, labels, size = _labels(line, store)
+            text += "\n" + top_markdown(labels, title, size)
+        sys.stdout.write(text)
+
+
+def _chosen(lines: list[Line], choice: Choice) -> list[Line]:
+    """Those of the chosen models and datasets; a name that no line has is a mistake."""
+    names = {name.casefold() for line in lines for name in (line.model, line.pair)}
+    for model in choice.models:
+        if model.casefold() not in names:
+            raise unknown("model", model, {line.model for line in lines})
+    datasets = {line.dataset for line in lines}
+    for dataset in choice.datasets:
+        if dataset not in datasets:
+            raise unknown("dataset", dataset, datasets)
+    models = {model.casefold() for model in choice.models}
+    return [
+        line
+        for line in lines
+        if (not choice.datasets or line.dataset in choice.datasets)
+        and (not models or models & {line.model.casefold(), line.pair.casefold()})
+    ]
+
+
+def _labels(line: Line, store: Store) -> tuple[str, list[Row], int | None]:
+    """What a line's first cell is called, its labels, and its K."""
+    cell = line.cells[0]
+    row = store.row(cell) or {}
+    size: int | None = row.get("components")
+    shown = f" K={size}" if size else ""
+    settings = "".join(f" {mark}" for mark in line.marks if mark.startswith("settings"))
+    title = f"{line.dataset} {line.model}{shown}{settings} seed {row.get('seed', '')}"
+    return title, store.labels(cell), size
+
+
+def _labels_csv(lines: Sequence[Line], store: Store) -> str:
+    """One row a label: its columns of purity.json, and its top categories as ``k:share``."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    numbers = ("label", "count", "purity", "purity_se", "chance", "corrected")
+    writer.writerow(["dataset", "model", "components", "cell", *numbers, "top_categories"])
+    for line in lines:
+        for row in store.labels(line.cells[0]):
+            top = " ".join(f"{k}:{share:.6g}" for k, share in row.get("top_categories", []))
+            known = ["" if row.get(name) is None else row[name] for name in numbers]
+            writer.writerow([line.dataset, line.model, line.components, line.cells[0], *known, top])
+    return text.getvalue()
