@@ -22,7 +22,13 @@ COUNT = 60
 
 
 def settings(**changes: object) -> EvaluationConfig:
-    values = {"importance_samples": 8, "prune": 0, "responsibility_samples": 5, **changes}
+    values = {
+        "importance_samples": 8,
+        "prune": 0,
+        "responsibility_samples": 5,
+        "generation_samples": 0,
+        **changes,
+    }
     return load_config(None, None, [f"evaluation.{k}={v}" for k, v in values.items()]).evaluation
 
 
@@ -59,7 +65,12 @@ def model(prior: str, posterior: str, likelihood: str = "bernoulli") -> Model:
 
 
 def card(prior: str, posterior: str, **changes: object) -> ReportCard:
-    return evaluate(model(prior, posterior), DATA, settings(**changes))
+    return measure(model(prior, posterior), **changes)
+
+
+def measure(made: Model, data: LoadedData = DATA, **changes: object) -> ReportCard:
+    # Without generation there is no classifier, and nothing is written.
+    return evaluate(made, data, settings(**changes), Path("unused"))
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +86,7 @@ def untouched() -> Iterator[None]:
 def test_the_bound_is_the_sum_of_its_parts_for_every_example(
     prior: str, posterior: str, likelihood: str
 ) -> None:
-    made = evaluate(model(prior, posterior, likelihood), dataset(likelihood), settings())
+    made = measure(model(prior, posterior, likelihood), dataset(likelihood))
     examples, metrics = made.per_example, made.metrics
     parts = sum(examples[name] for name in ("reconstruction", "kl_z", "kl_c"))
     np.testing.assert_allclose(examples["nelbo"], parts, rtol=1e-9, atol=1e-9)
@@ -96,7 +107,7 @@ def test_the_bound_is_the_sum_of_its_parts_for_every_example(
 def test_the_same_numbers_again_and_other_ones_for_another_seed(pair: tuple[str, str]) -> None:
     first, second, other = card(*pair), card(*pair), card(*pair, seed=5)
     assert first.metrics == second.metrics
-    assert first.details == second.details
+    assert first.sections == second.sections
     assert first.metrics["nelbo"] != other.metrics["nelbo"]
     gap = abs(first.metrics["nelbo"] - other.metrics["nelbo"])
     assert gap < 5 * first.metrics["nelbo_se"]
@@ -122,7 +133,9 @@ def test_more_draws_have_the_same_mean_and_less_noise() -> None:
 def test_the_number_of_importance_samples_moves_no_other_number() -> None:
     few, more = (card("vamp", "joint", importance_samples=count).metrics for count in (2, 9))
     changed = {name for name in few if few[name] != more[name]}
-    assert changed == {"nll", "nll_se", "importance_samples"}
+    weights = {"importance_samples", "rb_samples", "ess", "max_weight_share", "weights_trusted"}
+    bounds = {"nll", "nll_se", "nll_mc_se", "nll_rb", "nll_rb_se"}
+    assert bounds <= changed <= weights | bounds
 
 
 def test_pruning_is_a_bound_of_another_posterior() -> None:
@@ -147,10 +160,10 @@ def test_categories_come_from_the_posterior_where_it_has_them(
 ) -> None:
     made = card(*pair)
     assert made.metrics["assignment"] == side
-    assert ("purity" in made.metrics) == (side != "none")
+    assert (made.metrics["purity"] is not None) == (side != "none")
     assert bool(made.labels) == (side != "none")
     if side != "none":
-        use = np.array(made.details["category_probabilities"])
+        use = np.array(made.sections["categories"]["category_probabilities"])
         entropy = -(use * np.log(use)).sum()
         assert made.metrics["entropy"] == pytest.approx(entropy)
         assert made.metrics["entropy_max"] == pytest.approx(math.log(3))
@@ -164,13 +177,15 @@ def with_labels(y: np.ndarray) -> LoadedData:
 
 def test_labels_touch_only_what_is_measured_against_them() -> None:
     made = model("conditional", "joint")
-    plain = evaluate(made, DATA, settings())
-    moved = evaluate(made, with_labels(np.roll(DATA.labels.test, 1)), settings())
+    plain = measure(made)
+    moved = measure(made, with_labels(np.roll(DATA.labels.test, 1)))
     changed = {name for name in plain.metrics if plain.metrics[name] != moved.metrics[name]}
     assert changed
-    assert all(name.startswith(("purity", "nmi", "ari", "ami")) for name in changed)
+    measured = ("purity", "nmi", "ari", "ami", "prior_purity", "prior_nmi", "prior_ari", "top_")
+    measured += ("cluster_", "homogeneity", "completeness", "label_overlap", "accuracy_")
+    assert all(name.startswith(measured) for name in changed)
     for name, value in plain.per_example.items():
-        assert np.array_equal(value, moved.per_example[name])
+        assert np.array_equal(value, moved.per_example[name], equal_nan=True)
 
 
 def saturated(scale: float) -> Model:
@@ -183,11 +198,11 @@ def saturated(scale: float) -> Model:
 
 
 def test_categories_that_say_nothing_are_marked_collapsed() -> None:
-    dead = evaluate(saturated(0.0), DATA, settings()).metrics
+    dead = measure(saturated(0.0)).metrics
     assert dead["category_information"] == pytest.approx(0.0, abs=1e-6)
     assert dead["collapsed"] is True
     assert dead["entropy"] == pytest.approx(math.log(3), abs=1e-6)
-    alive = evaluate(saturated(500.0), DATA, settings()).metrics
+    alive = measure(saturated(500.0)).metrics
     assert alive["category_information"] > 0.1
     assert alive["collapsed"] is False
 
@@ -197,7 +212,10 @@ def test_files_hold_the_card(tmp_path: Path) -> None:
     made.write(tmp_path)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["nelbo"] == made.metrics["nelbo"]
-    assert len(metrics["train_category_probabilities"]) == 3
+    for name, section in made.sections.items():
+        assert json.loads((tmp_path / f"{name}.json").read_text()) == section
+    assert set(made.sections) == {"likelihood", "decomposition", "categories"}
+    assert len(made.sections["categories"]["train_category_probabilities"]) == 3
     assert json.loads((tmp_path / "purity.json").read_text())[0]["label"] == "few"
     with np.load(tmp_path / "examples.npz") as arrays:
         assert set(arrays) == set(made.per_example)
