@@ -113,6 +113,12 @@ class Mixture(Distribution):
         self.groups = groups
         super().__init__(components.batch_shape[:-1], components.event_shape, validate_args=False)
 
+    @property
+    def mean(self) -> Tensor:
+        """sum_j w_j E_j[z], shape (\\*batch, D), for components over vectors."""
+        weights = self.log_weights.exp().unsqueeze(-1)  # (*batch, J, 1)
+        return (weights * self.components.mean).sum(-2)
+
     def component_log_prob(self, value: Tensor) -> Tensor:
         """log p_j(value) for every component, shape (\\*value.shape[:-1], J)."""
         parts = self.components
@@ -139,6 +145,14 @@ class Mixture(Distribution):
         posterior = F.softmax(joint + self.log_weights.to(joint.dtype), dim=-1)
         grouped: Tensor = posterior.unflatten(-1, (self.groups, -1)).sum(-1)
         return grouped
+
+    def group(self, index: int) -> Mixture:
+        """The part of one group alone: its components at their weights within it."""
+        if not 0 <= index < self.groups:
+            raise ValueError(f"group must be in 0..{self.groups - 1}, got {index}")
+        groups = torch.arange(self.groups, device=self.log_weights.device)
+        member = groups.repeat_interleave(self.log_weights.shape[-1] // self.groups)
+        return Mixture(self.components, self.log_weights.masked_fill(member != index, -torch.inf))
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None

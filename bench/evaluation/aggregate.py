@@ -161,13 +161,18 @@ def _over_data(
 ) -> tuple[Tensor, Tensor]:
     """log sum_i q(z | x_i), and log sum_i pi_ic q(z | x_i) where there are categories."""
     whole, part = [], []
-    for start in range(0, len(z), BLOCK):
-        rows = slice(start, start + BLOCK)
+    step = _draws_at_once(len(normal.loc))
+    for start in range(0, len(z), step):
+        rows = slice(start, start + step)
         table = normal_products(z[rows], normal.loc, normal.log_variance)  # (M', B)
         whole.append(torch.logsumexp(table, dim=-1))
         if log_pi is not None and index is not None:
             part.append(torch.logsumexp(table + log_pi[:, index[rows]].mT, dim=-1))
     return torch.cat(whole), torch.cat(part or whole)
+
+
+def _draws_at_once(components: int) -> int:
+    return max(1, BLOCK * BLOCK // components)
 
 
 def _over_pairs(
@@ -190,7 +195,8 @@ def _over_pairs(
         mine = slice(ends[category - 1] if category else 0, ends[category])
         if mine.start == mine.stop:
             continue
-        for rows in (index == category).nonzero()[:, 0].split(BLOCK):
+        step = _draws_at_once(mine.stop - mine.start)
+        for rows in (index == category).nonzero()[:, 0].split(step):
             table = normal_products(z[rows], pairs.loc[mine], pairs.log_variance[mine])
             part[rows] = torch.logsumexp(table + weight[mine], dim=-1)
     return whole, part

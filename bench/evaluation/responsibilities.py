@@ -201,6 +201,7 @@ def posterior_means(model: Model, x: Tensor, layers: int | None = None) -> Tenso
     return torch.cat([_means(model, rows.to(like), names) for rows in x.split(rows_at_once)])
 
 
+@torch.no_grad()
 def component_weights(model: Model, prior: Joint) -> NDArray[np.float64] | None:
     """The weights of the components that ``prior_responsibilities`` is about, shape (J,)."""
     mixture = _components(prior, model.spec.latents[0])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from sklearn import metrics
 
-from bench.evaluation.entropy import category_use, harden
+from bench.evaluation.entropy import category_use, disagreement, harden
 from bench.evaluation.purity import Purity, cluster_purity_chance, hard_agreement, purity
 
 Y = np.array([0, 0, 0, 1, 1, 2])
@@ -61,6 +62,11 @@ def test_t11_by_label() -> None:
     hard = [line.purity for line in purity(harden(A), Y).labels]
     assert hard == pytest.approx([0.8333333, 0.5, 0.5], abs=1e-7)
     assert [line.count for line in purity(A, Y).labels] == [3, 2, 1]
+
+
+def test_t11_hard_assignments() -> None:
+    assert harden(A).argmax(1).tolist() == [0, 0, 1, 1, 2, 2]
+    assert purity(harden(A), Y).macro == pytest.approx((5 / 6 + 0.5 + 0.5) / 3)
 
 
 def test_t11_agreement_and_information() -> None:
@@ -148,6 +154,42 @@ def test_standard_errors_match_a_bootstrap() -> None:
         assert error == pytest.approx(np.std(values), rel=0.2)
 
 
+NUMBERS = (*SOFT, "micro_se", "macro_se", "macro_chance", "macro_corrected")
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+def test_names_of_categories_do_not_matter(field: str) -> None:
+    a, y = _sample(np.random.default_rng(4), 300)
+    order = np.random.default_rng(5).permutation(6)
+    found = getattr(purity(a[:, order], y), field)
+    assert found == pytest.approx(getattr(purity(a, y), field), abs=1e-12)
+
+
+def test_names_of_categories_do_not_matter_to_their_use_and_agreement() -> None:
+    a, y = _sample(np.random.default_rng(4), 300)
+    b = a[:, np.random.default_rng(5).permutation(6)]
+    assert hard_agreement(b, y) == hard_agreement(a, y)
+    first, second = (asdict(category_use(x)) for x in (a, b))
+    assert sorted(second.pop("probs")) == pytest.approx(sorted(first.pop("probs")))
+    assert second == pytest.approx(first)
+    chances = [cluster_purity_chance(x, y, seed=1) for x in (a, b)]
+    assert chances[0] == pytest.approx(chances[1], abs=1e-12)
+    assert disagreement(a, a) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "apart"),
+    [
+        ([[1.0, 0.0]], [[0.0, 1.0]], 1.0),
+        ([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0]], [[0.5, 0.2, 0.3], [0.5, 0.5, 0.0]], 0.35),
+    ],
+)
+def test_disagreement_is_the_mean_total_variation(
+    first: list[list[float]], second: list[list[float]], apart: float
+) -> None:
+    assert disagreement(first, second) == pytest.approx(apart, abs=1e-12)
+
+
 def test_invariants_on_random_assignments() -> None:
     a, y = _sample(np.random.default_rng(1), 500)
     found: Purity = purity(a, y)
@@ -170,3 +212,28 @@ def test_random_hard_assignments_reach_only_chance() -> None:
     assert found.micro_chance == pytest.approx(0.1134, abs=2e-4)
     assert abs(found.micro_corrected or math.inf) < 1e-3
     assert found.cluster == pytest.approx(0.164, abs=0.01)
+
+
+def test_many_categories_and_many_labels_are_pure_by_luck() -> None:
+    """MATHS 6, Omniglot-like: K = 500, N = 8,070, L = 1,623 give E0 = .0625, not .0007."""
+    rng = np.random.default_rng(6)
+    a, y = np.eye(500)[rng.integers(0, 500, 8070)], rng.integers(0, 1623, 8070)
+    found = purity(a, y)
+    assert found.micro_chance == pytest.approx(0.0625, abs=2e-4)
+    assert np.square(np.bincount(y) / 8070).sum() == pytest.approx(0.0007, abs=5e-5)
+    assert found.micro == pytest.approx(found.micro_chance, abs=2e-3)
+
+
+def test_soft_and_hard_can_disagree_totally() -> None:
+    """MATHS 6: near-uniform rows whose argmax is the label: soft .1000, hard 1.0000."""
+    y = np.arange(1000) % 10
+    a = np.full((1000, 10), 0.1) + 1e-5 * (np.eye(10)[y] - 0.1)
+    assert purity(a, y).micro == pytest.approx(0.1, abs=5e-5)
+    assert purity(harden(a), y).micro == 1.0
+
+
+def test_overlap_is_the_mean_over_pairs() -> None:
+    a, y = _sample(np.random.default_rng(7), 200)
+    share = [a[y == label].mean(0) for label in range(4)]
+    pairs = [np.minimum(p, q).sum() for p, q in itertools.combinations(share, 2)]
+    assert purity(a, y).overlap == pytest.approx(np.mean(pairs), abs=1e-12)
