@@ -7,9 +7,11 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import torch
 
 from bench.config import Config
@@ -99,7 +101,7 @@ class Workshop:
             seed=seed,
             latents=prior.latents,
             bounds=(0.0, 1.0) if data.likelihood == "bernoulli" else None,
-            source=lambda count: self._examples(data, count),
+            source=partial(self._examples, data.train_x, data.levels),  # not data: no labels
         )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -114,10 +116,10 @@ class Workshop:
         return made.to(self.device)
 
     @staticmethod
-    def _examples(data: LoadedData, count: int) -> torch.Tensor:
+    def _examples(train_x: npt.NDArray[Any], levels: int, count: int) -> torch.Tensor:
         """The first training inputs on the scale that the models see."""
-        rows = data.train_x[:count]
-        scale = data.levels if rows.dtype.kind == "u" else 1
+        rows = train_x[:count]
+        scale = levels if rows.dtype.kind == "u" else 1
         return torch.from_numpy(rows.astype("float32") / scale)
 
 

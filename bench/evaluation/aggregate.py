@@ -145,6 +145,8 @@ class AggregatedPosterior:
         factor = q.given(self.name, values)
         if not isinstance(factor, DiagNormal):
             raise TypeError(f"posterior factor {self.name!r} must be a DiagNormal")
+        if log_pi is not None and len(factor.batch_shape) == 2:  # may not depend on x at all
+            factor = factor.expand((log_pi.shape[1], log_pi.shape[0]))
         return _Slab(log_pi, factor)
 
 

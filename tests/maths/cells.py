@@ -41,7 +41,6 @@ class Affine(nn.Module):
         out = self.bias
         for name, weight in self.weights.items():
             out = out + values[name] @ weight.T
-        out = out.expand(*values[next(iter(self.weights))].shape[:-1], -1)
         if self.log_variance is None:
             return out
         return torch.cat([out, self.log_variance.expand_as(out)], dim=-1)
@@ -59,18 +58,23 @@ class Fixed(Posterior):
 
 
 class Table(Posterior):
-    """q(. | x) read from a table with a row for each datum: x is the row's number.
+    """q(. | x) read from a table with a row for each datum, which is the nearest of ``keys``.
 
-    ``loc`` and ``scale`` are (N, D), or (N, K, D) where z depends on c.
+    Without keys x is the row's number. ``loc`` and ``scale`` are (N, D), or (N, K, D) where z
+    depends on c.
     """
 
-    def __init__(self, spec: Spec, pi: object, loc: object, scale: object) -> None:
+    def __init__(
+        self, spec: Spec, pi: object, loc: object, scale: object, keys: object = None
+    ) -> None:
         super().__init__(spec)
         self.log_pi = None if pi is None else tensor(pi).log()
         self.loc, self.scale = tensor(loc), tensor(scale)
+        numbers = torch.arange(len(self.loc), dtype=torch.float64)
+        self.keys = numbers if keys is None else tensor(keys)
 
     def forward(self, x: Tensor) -> Joint:
-        row = x[:, 0].round().long()
+        row = (x[:, :1] - self.keys).abs().argmin(-1)
         loc, scale = self.loc[row], self.scale[row]
         if self.log_pi is None:
             return Joint(z=DiagNormal(loc, scale))
