@@ -171,7 +171,10 @@ def _run(cell: Cell, workshop: Workshop, folder: Path, store: Store, events: Eve
     else:
         values = _tune(cell, workshop, store.out, events) if cell.settings["tuning"] else {}
     config, components = workshop.settings(cell, values)
+    options = {f"{kind}_options": cell.settings[kind] for kind in ("dataset", "prior", "posterior")}
     described = {
+        **cell.settings,
+        **options,
         "cell": cell.id,
         "dataset": cell.dataset,
         "prior": cell.prior,
@@ -180,7 +183,6 @@ def _run(cell: Cell, workshop: Workshop, folder: Path, store: Store, events: Eve
         "seed": cell.seed,
         "tuned": values,
         "threads": threads,
-        **cell.settings,
         **{name: getattr(config, name).model_dump() for name in ("training", "model")},
     }
     write_json(folder / "config.json", described)

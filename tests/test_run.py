@@ -109,6 +109,9 @@ def test_numbers_of_every_pair(
     if side == "none" or dataset == "gaussians":
         expected -= {"categories.png", "labels.png"}
     assert {path.name for path in folder.iterdir()} == expected
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["prior"], config["posterior"]) == (prior, posterior)
+    assert config["prior_options"] == {}
     with np.load(folder / "examples.npz") as examples:
         assert len(examples["nelbo"]) == {"digits": 400, "gaussians": 10_000}[dataset]
         for name in ("nelbo", "nll", "reconstruction", "kl_z"):
