@@ -112,7 +112,10 @@ class DiagNormal(Distribution):
 
         A relaxed one-hot gives the convex combination of means and of log-variances.
         """
-        return DiagNormal.from_log_variance(one_hot @ self.loc, one_hot @ self.log_variance)
+        shape = (*self.batch_shape, *self.event_shape)
+        return DiagNormal.from_log_variance(
+            one_hot @ self.loc.expand(shape), one_hot @ self.log_variance.expand(shape)
+        )
 
     def gather(self, index: tuple[Tensor, ...]) -> DiagNormal:
         """The batch elements at integer positions ``index``, one tensor a batch dimension."""
@@ -146,7 +149,7 @@ class AdditiveNormal(DiagNormal):
 def normal_products(value: Tensor, loc: Tensor, log_variance: Tensor) -> Tensor:
     """log N(value; loc_j, s_j) for all j: (..., D) against (J, D) as one matrix product."""
     dtype = _product_dtype(value)
-    shape = (loc.shape[0], value.shape[-1])
+    shape = (*torch.broadcast_shapes(loc.shape, log_variance.shape)[:-1], value.shape[-1])  # (J, D)
     loc, log_variance = loc.to(dtype).expand(shape), log_variance.to(dtype).expand(shape)
     # Densities do not change when everything moves together, and cancellation is least where
     # the components lie around the origin.

@@ -165,6 +165,26 @@ def test_mixture_draws_have_its_moments(nested: bool) -> None:
     assert draws.var().item() == pytest.approx(variance, rel=0.03)
 
 
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_group_of_a_mixture_is_its_part_alone(nested: bool, index: int) -> None:
+    parts = DiagNormal(randn(2, 3, D), randn(2, 3, D, seed=1).exp())
+    inner, outer = randn(2, 3, seed=2), torch.tensor([0.3, 0.7]).log().double()
+    if nested:
+        whole = Mixture(Mixture(parts, inner), outer)
+        expected = Mixture(
+            DiagNormal(parts.loc[index], parts.scale[index]), inner[index]
+        )  # weights of this group, whatever the group's own
+    else:
+        whole = Mixture(DiagNormal(parts.loc[:, 0], parts.scale[:, 0]), outer)
+        expected = Mixture(DiagNormal(parts.loc[index, :1], parts.scale[index, :1]))
+    z = randn(B, D, seed=3)
+    torch.testing.assert_close(whole.group(index).log_prob(z), expected.log_prob(z))
+    draws = whole.group(index).sample((20_000,), seeded())
+    error = draws.std(0) / 20_000**0.5
+    assert ((draws.mean(0) - expected.mean).abs() < 5 * error).all()
+
+
 @pytest.mark.parametrize(
     ("make", "error", "match"),
     [
@@ -178,6 +198,11 @@ def test_mixture_draws_have_its_moments(nested: bool) -> None:
             lambda: Mixture(DiagNormal(torch.zeros(3, 2), torch.ones(2)), torch.zeros(4)),
             ValueError,
             "number of components 3, got shape (4,)",
+        ),
+        (
+            lambda: Mixture(DiagNormal(torch.zeros(3, 2), torch.ones(2))).group(3),
+            ValueError,
+            "group must be in 0..2, got 3",
         ),
         (
             lambda: Mixture(Mixture(td.Independent(td.Laplace(torch.zeros(2, 3, 1), 1.0), 1))),
