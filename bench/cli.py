@@ -188,6 +188,9 @@ def check(
     plugin: Plugin = None,
     data_dir: DataDir = None,
     config: ConfigFile = None,
+    partners: Annotated[
+        str | None, typer.Option("--with", help="Only in pairs with these: joint,continuous")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print what passed, too.")] = False,
     full: Annotated[
         bool, typer.Option("--full", help="At real sizes, really compiled: minutes a pair.")
@@ -196,9 +199,8 @@ def check(
     """Prove a plugin: its density, samples, gradients, bounds; its splits and labels."""
     from bench.checking import check_plugins
 
-    status = check_plugins(
-        kind, name, plugin or [], data_dir or [], config, verbose=verbose, full=full
-    )
+    where = (plugin or [], data_dir or [], config)
+    status = check_plugins(kind, name, *where, partners=partners, verbose=verbose, full=full)
     raise typer.Exit(status)
 
 

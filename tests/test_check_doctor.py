@@ -7,111 +7,74 @@ from pathlib import Path
 
 import pytest
 
-from bench.registry import Registry
+from bench.testing import CHECKS
 from runs import Ended, bench, results, run_tiny, write_prior
 
-REGISTRY = Registry()
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", REGISTRY.names("prior"))
-def test_every_prior_passes_with_every_posterior(name: str) -> None:
-    ended = bench("check", "prior", name)
+def test_a_sound_plugin_passes(tmp_path: Path) -> None:
+    plugin = write_prior(tmp_path / "mine.py")
+    ended = bench("check", "prior", "mine", "--plugin", plugin, "--with", "continuous,joint")
     assert ended.status == 0, ended.out
-    assert " 0 failed" in ended.out
-    for posterior in REGISTRY.infos("posterior"):
-        paired = f"{name} x {posterior.name}: " in ended.out
-        assert paired == (name != "conditional" or posterior.categorical)
+    lines = ended.out.splitlines()
+    assert [line.split("  ")[0] for line in lines[:-1]] == ["mine x continuous", "mine x joint"]
+    assert f"{2 * len(CHECKS)} passed, 0 failed" in lines[-1]
 
 
 @pytest.mark.parametrize("name", ["digits", "gaussians"])
 def test_embedded_datasets_pass(name: str) -> None:
-    ended = bench("check", "dataset", name)
-    assert (ended.status, "2 passed, 0 failed" in ended.out) == (0, True)
+    ended = bench("check", "dataset", name, "--verbose")
+    assert ended.status == 0, ended.out
+    assert "6 passed, 0 failed" in ended.out
+    assert f"ok {name}: fingerprint is stable" in ended.out
 
 
-# The whole prior is replaced: forward returns before the plugin's own last line.
-COMPONENTS = """
-scale = torch.ones(2, 2)
-apart = self.loc + torch.tensor([[-1.5, 0.0], [1.5, 0.0]])
-"""
+def test_a_dataset_that_is_missing_fails_alone(tmp_path: Path) -> None:
+    ended = bench("check", "dataset", "mnist", "--data-dir", tmp_path)
+    assert ended.status == 1
+    assert "FAILED mnist: loads, with sound arrays" in ended.out
+    assert "bench data fetch mnist" in ended.out
+    assert "not made  since the data do not load: splits are disjoint" in ended.out
+    assert "1 passed, 1 failed, 4 not made" in ended.out
+
+
+# What a plugin does, the check that fails, and what is expected, found and to do.
 FAULTS = {
-    "averages log-densities (defect 6 of the released code)": (
-        COMPONENTS
-        + """
-        class Averaged(Mixture):
-            def log_prob(self, value):
-                return (self.component_log_prob(value) * self.log_weights.exp()).sum(-1)
-        return Joint(z=Averaged(DiagNormal(apart, scale)))
-        """,
-        "integrates to one",
-    ),
-    "forgets the weights": (
-        COMPONENTS
-        + """
-        class Summed(Mixture):
-            def log_prob(self, value):
-                return torch.logsumexp(self.component_log_prob(value), -1)
-        return Joint(z=Summed(DiagNormal(apart, scale)))
-        """,
-        "integrates to one",
-    ),
-    "samples one component only (defect 8)": (
-        COMPONENTS
-        + """
-        class First(Mixture):
-            def sample(self, sample_shape=(), generator=None):
-                return self.components[0].sample(sample_shape, generator)
-        return Joint(z=First(DiagNormal(apart, scale)))
-        """,
-        "the one sampled",
-    ),
-    "samples too wide": (
-        COMPONENTS
-        + """
-        class Wide(Mixture):
-            def sample(self, sample_shape=(), generator=None):
-                return 1.3 * super().sample(sample_shape, generator)
-        return Joint(z=Wide(DiagNormal(apart, scale)))
-        """,
-        "the one sampled",
-    ),
-    "never learns its mean (defect 1)": (
-        "return Joint(z=DiagNormal(self.loc.detach(), torch.ones(2)))",
-        "parameter prior.loc gets no gradient",
-    ),
-    "draws from the global generator": (
-        "self.loc.data += 0 * torch.randn(2)",
-        "global random state",
-    ),
-    "has another size": (
-        "return Joint(z=DiagNormal(self.loc.repeat(2), torch.ones(4)))",
-        "",
+    "never learns its mean (defect 1 of the released code)": (
+        "return Joint(z=DiagNormal(self.loc.detach(), torch.ones_like(self.loc)))",
+        "every learned parameter gets a gradient",
+        ("a gradient for parameter prior.loc", "it would never be learned", "without detach()"),
     ),
     "has another latent": (
-        "return Joint(w=DiagNormal(self.loc, torch.ones(2)))",
-        "must return a Joint over z",
+        "return Joint(w=DiagNormal(self.loc, torch.ones_like(self.loc)))",
+        "builds a model over the declared latents",
+        ("no error", "must return a Joint over z", "in the order in which they are drawn"),
     ),
-    "raises": ('raise ValueError("not today [/]")', "ValueError: not today [/]"),
+    "raises": (
+        'raise ValueError("not today [/]")',
+        "builds a model over the declared latents",
+        ("no error", "ValueError: not today [/] (", "in the order in which they are drawn"),
+    ),
 }
 
 
+MARKS = ("expected", "found", "to do")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_planted_faults_are_found(tmp_path: Path, fault: str) -> None:
-    body, words = FAULTS[fault]
-    lines = [line.removeprefix("        ") for line in body.splitlines()]
-    plugin = write_prior(tmp_path / "faulty.py", "\n".join(lines))
-    ended = bench("check", "prior", "faulty", "--plugin", plugin)
+def test_planted_faults_are_told(tmp_path: Path, fault: str) -> None:
+    """What each check finds is in test_conformance_faults.py; this is how it is said."""
+    body, question, words = FAULTS[fault]
+    plugin = write_prior(tmp_path / "faulty.py", body)
+    ended = bench("check", "prior", "faulty", "--plugin", plugin, "--with", "continuous")
     assert ended.status == 1, ended.out
     assert "Traceback" not in ended.out + ended.err
-    failed = [line for line in ended.out.splitlines() if line.startswith("FAILED")]
-    assert any("faulty x continuous" in line and words in line for line in failed), ended.out
-
-
-def test_a_sound_plugin_passes(tmp_path: Path) -> None:
-    """What is planted above is all that is wrong with it."""
-    ended = bench("check", "prior", "mine", "--plugin", write_prior(tmp_path / "mine.py"))
-    assert ended.status == 0, ended.out
+    lines = ended.out.splitlines()
+    at = lines.index(f"FAILED faulty x continuous: {question}")
+    for word, mark, line in zip(
+        words, ("expected", "found", "to do"), lines[at + 1 :], strict=False
+    ):
+        assert line.split()[0] == mark.split()[0]
+        assert word in line
 
 
 # A plugin may be broken in what its source shows, or only when it is imported.

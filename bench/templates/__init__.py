@@ -1,0 +1,1 @@
+"""What ``bench new`` writes: files of a package, with ``$placeholders``."""
