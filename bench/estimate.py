@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.bounds import elbo_enumerated, importance_log_likelihood
-from bench.cells import Workshop
 from bench.grid import Cell
 from bench.preparation import Prepared
 from bench.terminal import duration
 from bench.training import Pixels, Trainer, batches, epoch_generator, validation_bound
+from bench.workshop import Workshop
 
 TIMED_STEPS = 3
 TIMED_ROWS = 64

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 
-from bench.cells import Events, Workshop, run_cell
+from bench.cells import Events, run_cell
 from bench.config import Config
 from bench.errors import Interrupted
 from bench.grid import Cell
@@ -22,6 +22,7 @@ from bench.registry import Registry
 from bench.store import Row, Store
 from bench.training import Epoch
 from bench.tuning import TrialRecord
+from bench.workshop import Workshop
 
 
 class Listener(Protocol):

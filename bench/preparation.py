@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from bench.cells import Workshop
 from bench.config import Config, default_preset, load_config
 from bench.config_check import check_names
 from bench.errors import DataError, PluginError, UsageError
@@ -17,6 +16,7 @@ from bench.execution import Job, resolve_device, share_cores
 from bench.grid import Cell, Plan, make_plan, select_datasets
 from bench.registry import Registry
 from bench.store import Store
+from bench.workshop import Workshop
 
 
 @dataclass(frozen=True)

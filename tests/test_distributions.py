@@ -27,7 +27,7 @@ B, K, D = 7, 5, 4
 
 
 def randn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(*shape, generator=seeded(seed), dtype=dtype)
+    return torch.randn(shape, generator=seeded(seed), dtype=dtype)
 
 
 def torch_normal(d: DiagNormal) -> td.Independent:
@@ -147,6 +147,27 @@ def test_mixture_of_torchs_own_distributions() -> None:
     z = randn(6, D, seed=2)
     assert torch.allclose(found.log_prob(z), expected.log_prob(z).double(), atol=1e-6)
     assert found.sample((9,), seeded()).shape == (9, D)
+
+
+BROADCAST = {"scale": ((3, 2), ()), "row": ((3, 2), (3, 1)), "shared mean": ((2,), (3, 1))}
+
+
+@pytest.mark.parametrize("shapes", BROADCAST.values(), ids=BROADCAST)
+def test_mixture_of_broadcast_parameters(shapes: tuple[tuple[int, ...], ...]) -> None:
+    """Means and standard deviations of which one is shared, by components or coordinates."""
+    loc, scale = randn(*shapes[0], seed=1), randn(*shapes[1], seed=2).exp()
+    whole = DiagNormal(*(part.expand(3, 2).contiguous() for part in (loc, scale)))
+    shared, explicit = Mixture(DiagNormal(loc, scale)), Mixture(whole)
+    draw = explicit.sample((5,), seeded())
+    torch.testing.assert_close(shared.sample((5,), seeded()), draw)
+    torch.testing.assert_close(shared.log_prob(draw), explicit.log_prob(draw))
+
+
+def test_mixture_mean_equals_torch() -> None:
+    loc, logits = randn(4, 3, 2, seed=1), randn(4, 3, seed=2)
+    base = td.Independent(td.Normal(loc, torch.ones_like(loc)), 1)
+    expected = td.MixtureSameFamily(td.Categorical(logits=logits), base).mean
+    torch.testing.assert_close(Mixture(DiagNormal(loc, torch.ones(2)), logits).mean, expected)
 
 
 @pytest.mark.parametrize("nested", [False, True])

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import bench.cells
-from bench.cells import Workshop
 from bench.training import Pixels
 from bench.tuning import TuningResult, search
+from bench.workshop import Workshop
 from labelled import write_dataset
 from runs import results, run_tiny
 

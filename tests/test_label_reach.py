@@ -15,11 +15,12 @@ import pytest
 import torch
 
 import bench.cells
-from bench.cells import Events, Workshop, run_cell
+from bench.cells import Events, run_cell
 from bench.data.loading import Labels, LoadedData
 from bench.preparation import Prepared
 from bench.store import Store
 from bench.training import Pixels, Trainer
+from bench.workshop import Workshop
 from labelled import prepared, write_dataset
 
 

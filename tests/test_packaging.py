@@ -23,6 +23,7 @@ import importlib, json
 import bench, bench.priors, bench.posteriors, bench.datasets
 from bench.config import load_config, shipped_toml_path
 from bench.registry import KINDS, Registry
+from bench.scaffold import write_package
 found = []
 for name in %r:
     try:
@@ -36,6 +37,7 @@ print(json.dumps({
     "bench": bench.__file__, "priors": bench.priors.__file__, "toml": str(shipped_toml_path()),
     "leaked": found, "plugins": {kind: registry.names(kind) for kind in KINDS},
     "paths": [str(i.path) for kind in KINDS for i in registry.infos(kind)],
+    "new": list(write_package("prior", "mine", None, registry).files),
 }))
 """
 
@@ -114,6 +116,8 @@ def test_installed_wheel_works_from_an_empty_folder(wheel: Path, tmp_path: Path)
     assert "joint" in seen["plugins"]["posterior"]
     assert "digits" in seen["plugins"]["dataset"]
     assert all(path.startswith(str(site)) for path in seen["paths"])
+    assert seen["new"][0] == "src/mine.py"
+    assert (empty / "mine" / "src" / "mine.py").is_file()
 
 
 def test_this_installation_works_from_an_empty_folder(tmp_path: Path) -> None:

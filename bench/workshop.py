@@ -1,0 +1,101 @@
+"""What cells are made with: settings, plugins, data, and models that are built from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from bench.config import Config
+from bench.data.loading import LoadedData, load_dataset
+from bench.grid import Cell
+from bench.model import Model
+from bench.registry import Registry
+from bench.spec import Spec
+from bench.training import Pixels
+
+
+@dataclass
+class Workshop:
+    """What cells are made with: settings, plugins, data (loaded once each), device, threads."""
+
+    config: Config
+    registry: Registry
+    roots: Sequence[Path]
+    device: torch.device
+    threads: int = 1
+    fresh: bool = False
+    _data: dict[str, LoadedData] = field(default_factory=dict)
+    _pixels: dict[str, Pixels] = field(default_factory=dict)
+
+    def data(self, name: str) -> LoadedData:
+        """The dataset of that name, with labels."""
+        if name not in self._data:
+            plugin = self.registry.load("dataset", name)
+            options = self.config.options("dataset", name)
+            self._data[name] = load_dataset(plugin(**options), self.roots)
+        return self._data[name]
+
+    def pixels(self, name: str) -> Pixels:
+        """What training may see of it: no labels, on the device."""
+        if name not in self._pixels:
+            data = self.data(name)
+            binary = data.likelihood == "bernoulli"
+            graded = data.train_x.dtype.kind == "u"
+            self._pixels[name] = Pixels(
+                train=torch.from_numpy(data.train_x).to(self.device),
+                validation=torch.from_numpy(data.validation_x).to(self.device),
+                scale=1.0 / data.levels if graded else 1.0,
+                binary=binary,
+            )
+        return self._pixels[name]
+
+    def settings(self, cell: Cell, values: Mapping[str, Any]) -> tuple[Config, int | None]:
+        """The cell's settings and K with tuned ``values`` put in."""
+        config = self.config.for_dataset(cell.dataset)
+        rest = {key: value for key, value in values.items() if key != "components"}
+        if rest:
+            config = config.with_values(rest)
+        components = values.get("components", cell.components)
+        return config, components
+
+    def model(self, cell: Cell, config: Config, components: int | None, seed: int) -> Model:
+        """A new model with weights drawn from ``seed``; torch's global generator is left alone."""
+        data = self.data(cell.dataset)
+        prior = self.registry.load("prior", cell.prior)
+        posterior = self.registry.load("posterior", cell.posterior)
+        size = components or 1
+        spec = Spec(
+            latent_dim=config.model.latent_dim,
+            event_shape=tuple(data.event_shape),
+            categories=size if posterior.categorical else None,
+            components=size,
+            hidden=config.model.hidden,
+            seed=seed,
+            latents=prior.latents,
+            bounds=(0.0, 1.0) if data.likelihood == "bernoulli" else None,
+            source=partial(self._examples, data.train_x, data.levels),  # not data: no labels
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            made = Model(
+                spec,
+                prior(spec, **config.options("prior", cell.prior)),
+                posterior(spec, **config.options("posterior", cell.posterior)),
+                data.likelihood,
+            )
+            if config.training.initialisation != "glorot":
+                made.initialise(config.training.initialisation)
+        return made.to(self.device)
+
+    @staticmethod
+    def _examples(train_x: npt.NDArray[Any], levels: int, count: int) -> torch.Tensor:
+        """The first training inputs on the scale that the models see."""
+        rows = train_x[:count]
+        scale = levels if rows.dtype.kind == "u" else 1
+        return torch.from_numpy(rows.astype("float32") / scale)
