@@ -106,7 +106,7 @@ def _run(cell: Cell, workshop: Workshop, folder: Path, store: Store, events: Eve
     if trained is None:
         events.phase(cell, "train")
         training = _train(cell, workshop, config, model, folder, events)
-        training |= {"tuned": values, "components": components}
+        training |= {"tuned": values, "components": components, "threads": threads}
         write_json(folder / "training.json", training)
         store.keep_trained(cell)
     elif trained != folder:

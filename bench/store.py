@@ -27,32 +27,39 @@ COLUMNS = (
     "setting", "dataset_fingerprint",
     "evaluation_seconds",
     # how far the bounds can be trusted
-    "nelbo_mc_se", "nll_mc_se", "nll_rb", "nll_rb_se", "rb_samples", "ess", "max_weight_share",
-    "pareto_high", "weights_trusted",
+    "nelbo_mc_se", "nll_mc_se", "ess", "max_weight_share", "pareto_high", "weights_trusted",
+    "nll_rb", "nll_rb_se", "nll_rb_mc_se", "rb_samples", "rb_ess", "rb_max_weight_share",
+    "rb_pareto_high", "rb_weights_trusted",
+    # the same bounds at fewer samples
+    "nll_1", "nll_10", "nll_100", "nll_1000", "nll_rb_1", "nll_rb_10", "nll_rb_100",
     # the decomposition of the ELBO
     "decomposition_points", "A", "A_se", "B1", "B1_se", "B2", "C1", "C1_se", "C2", "T1", "T1_se",
     "I_z_c", "I_z_c_se", "I_zc_x", "I_zc_x_se", "I_ceiling", "at_ceiling", "decomposition_gap",
     "decomposition_gap_se", "latent_entropy", "latent_entropy_se",
     # categories, both sides
-    "entropy_se", "category_information_se", "purity_micro", "purity_micro_se",
-    "purity_micro_chance", "purity_micro_corrected", "purity_hard", "purity_hard_chance",
-    "cluster_purity", "cluster_purity_chance", "homogeneity", "completeness", "nmi_hard", "ami",
-    "label_overlap", "top_distinct", "top_marked", "top_mass", "accuracy_matched",
-    "accuracy_majority", "prior_entropy", "prior_effective_categories",
+    "entropy_se", "categories_present", "mean_conditional_entropy", "category_information_se",
+    "purity_micro", "purity_micro_se", "purity_micro_chance", "purity_micro_corrected",
+    "purity_hard", "purity_hard_chance", "cluster_purity", "cluster_purity_chance",
+    "homogeneity", "completeness", "nmi_hard", "ami", "label_overlap",
+    "top_distinct", "top_marked", "top_mass", "accuracy_matched", "accuracy_majority",
+    "prior_entropy", "prior_effective_categories",
     "prior_category_information", "prior_purity", "prior_purity_se", "prior_purity_chance",
     "prior_purity_corrected", "prior_nmi", "prior_ari", "disagreement", "kmeans_k",
     "kmeans_purity", "kmeans_purity_chance", "kmeans_nmi", "kmeans_ari", "kmeans_accuracy",
     # generation
-    "classifier_accuracy", "generation_purity", "generation_purity_se",
-    "generation_purity_corrected", "generation_majority", "generation_information",
+    "classifier_accuracy", "classifier_accuracy_drawn", "marginal_labels", "marginal_diversity",
+    "generation_purity", "generation_purity_se", "generation_purity_corrected",
+    "generation_purity_corrected_se", "generation_majority", "generation_majority_chance",
+    "generation_information",
     "generation_labels", "generation_coverage", "generation_diversity", "generation_ceiling",
     "generation_consistency", "generation_self_consistency", "label_generation",
-    "label_generation_se",
+    "label_generation_se", "label_generation_chance",
     # a density on the line that is known
-    "log_likelihood", "log_likelihood_se", "log_likelihood_ceiling", "density_gap",
-    "density_gap_se", "js", "w1", "valley", "mass_left", "mass_right", "density_score",
-    "recovered", "log_likelihood_uniform", "js_uniform", "w1_uniform", "valley_uniform",
-    "mass_left_uniform", "mass_right_uniform", "recovered_uniform", "mode_purity",
+    "log_likelihood", "log_likelihood_se", "log_likelihood_mc_se", "log_likelihood_ceiling",
+    "density_gap", "density_gap_se", "js", "js_mc_se", "w1", "valley", "mass_left", "mass_right",
+    "density_score", "recovered", "log_likelihood_uniform", "js_uniform", "w1_uniform",
+    "valley_uniform", "mass_left_uniform", "mass_right_uniform", "recovered_uniform", "mode_purity",
+    "importance_check", "importance_check_se",
 )  # fmt: skip
 """The columns of results.csv; a blank means that the column does not apply."""
 

@@ -54,8 +54,10 @@ class WeightSummary:
 
     @property
     def doubtful(self) -> Tensor:
-        """Data whose weights are dominated by few: k-hat above its limit, or one above half."""
-        return (self.pareto > self.pareto_limit) | (self.largest_share > 0.5)
+        """Data whose weights are dominated by few: k-hat above its limit, a weight above half of
+        the sum, or an effective sample size below 5 (below S/2, where S is less than 10)."""
+        few = (self.largest_share > 0.5) | (self.ess < min(5.0, self.samples / 2.0))
+        return (self.pareto > self.pareto_limit) | few
 
     @property
     def log_mean_variance(self) -> Tensor:

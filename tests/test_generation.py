@@ -133,8 +133,12 @@ def test_grey_levels_are_what_probabilities_are_compared_with(cache: Path) -> No
     judge = trained_classifier(data, cache, torch.device("cpu"))
     right = judge.judge(torch.from_numpy(grey / np.float32(255))).labels == data.labels.test
     assert found.details["classifier"]["grey_accuracy"] == right.mean()
-    assert right.mean() > found.metrics["classifier_accuracy"]
-    assert found.metrics["classifier_accuracy"] == plain.metrics["classifier_accuracy"]
+    # the column is of the form that is judged
+    assert found.metrics["classifier_accuracy"] == right.mean()
+    drawn = found.metrics["classifier_accuracy_drawn"]
+    assert right.mean() > drawn
+    assert plain.metrics["classifier_accuracy"] == drawn
+    assert plain.metrics["classifier_accuracy_drawn"] == drawn
     assert found.details["drawn"] == plain.details["drawn"]
     # grey levels lie closer together than binarized ones
     assert found.metrics["generation_diversity"] > plain.metrics["generation_diversity"]
@@ -156,15 +160,29 @@ def test_every_pair_is_measured(prior: str, posterior: str, likelihood: str, cac
     assert not found.files  # data in one dimension have no pictures
     if assign(model, data) is None:
         assert set(found.metrics) == {
-            "classifier_accuracy", "generation_labels", "generation_diversity"
+            "classifier_accuracy", "classifier_accuracy_drawn", "marginal_labels",
+            "marginal_diversity",
         }  # fmt: skip
         return
-    for name in ("purity", "purity_se", "majority", "labels", "coverage", "diversity"):
+    for name in ("purity", "purity_se", "majority", "majority_chance", "labels", "coverage"):
         assert found.metrics[f"generation_{name}"] is not None
     assert 0.0 < found.metrics["label_generation"] < 1.0
     assert len(found.details["categories"]) == 3
     assert ("drawn" in found.details) == (likelihood == "bernoulli")
     assert found.details["label_generation"]["baseline"] == pytest.approx(1 / 3)
+    assert found.metrics["label_generation_chance"] == pytest.approx(1 / 3)
+
+
+def test_labels_are_generated_through_the_categories_of_the_given_owners(cache: Path) -> None:
+    data, model = DATA, bump_model()
+    a = assign(model, data)
+    owners = np.roll(a.T @ np.eye(3)[data.labels.test], 1, axis=0)  # every label's in the next
+    options = (model, data, model.joint_prior(), settings(), a, a.mean(0), cache, None)
+    with torch.no_grad():
+        usual, moved = measure_generation(*options), measure_generation(*options, owners)
+    assert moved.metrics["label_generation"] < usual.metrics["label_generation"] - 0.3
+    same = [name for name in usual.metrics if not name.startswith("label_generation")]
+    assert all(usual.metrics[name] == moved.metrics[name] for name in same)
 
 
 def test_no_samples_measure_nothing(cache: Path) -> None:

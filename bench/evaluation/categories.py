@@ -15,6 +15,7 @@ from bench.data.loading import BINARIZATION_SEED, LoadedData
 from bench.evaluation.assignments import METRICS, Assigned, measure_assignment
 from bench.evaluation.clusters import kmeans_assignments, majority_accuracy
 from bench.evaluation.entropy import Array, category_use, disagreement, sampled_use
+from bench.evaluation.generation_metrics import label_table
 from bench.evaluation.responsibilities import (
     category_probabilities,
     component_weights,
@@ -56,12 +57,14 @@ class Categories:
             or components.
         weights: how often each of them is generated, shape (K,): q(c) over the training set, or
             the weights of the prior's components.
+        owners: the mass of every label in each of them on training data, shape (K, L).
     """
 
     section: Section
     labels: list[dict[str, Any]]
     assignments: Array | None = None
     weights: Array | None = None
+    owners: Array | None = None
 
 
 @torch.no_grad()
@@ -146,7 +149,8 @@ def measure_categories(
     if main is None or learned is None:
         return Categories(Section(metrics, details), rows)
     weights = learned.use.probs if encoded is not None else component_weights(model, prior)
-    return Categories(Section(metrics, details), rows, main.assignments, weights)
+    owners = label_table(learned.assignments, learned_y, len(names))
+    return Categories(Section(metrics, details), rows, main.assignments, weights, owners)
 
 
 def _encode(model: Model, x: Tensor) -> Assigned:

@@ -40,6 +40,7 @@ def measure_density(
     prior: Joint,
     config: EvaluationConfig,
     weights: Array | None = None,
+    nll: Array | None = None,
 ) -> Section:
     r"""The density of generated data, without a histogram, and how near it is to the true one.
 
@@ -56,6 +57,8 @@ def measure_density(
         prior: ``model.joint_prior()``.
         config: the [evaluation] section; M is ``density_samples``.
         weights: q(c) over the training set, shape (K,); None where the model has no category.
+        nll: the importance-weighted bound of the test set, as a cost, shape (N,): the model's own
+            density must agree with it, up to the errors of both and the bound's bias.
 
     Returns:
         Metrics in nats, W1 in units of x; curves, Monte Carlo errors and the sides of every
@@ -154,10 +157,12 @@ def _measure(
     )
     means = kernels.loc.cpu().numpy()
     of_draws = kernels.weights(share).cpu().numpy()
+    metrics["log_likelihood_mc_se"] = _jackknife_error(partial)
+    metrics["js_mc_se"] = _jackknife_error(partial_js)
     details = {
-        "log_likelihood_mc_se": _jackknife_error(partial),
+        "log_likelihood_mc_se": metrics["log_likelihood_mc_se"],
         "log_likelihood_bias": (REPLICATES - 1) * float(partial.mean() - likelihood.mean()),
-        "js_mc_se": _jackknife_error(partial_js),
+        "js_mc_se": metrics["js_mc_se"],
         "kl": kl if math.isfinite(kl) else None,
         "mass_on_grid": truth.mass(density, truth.grid[0], truth.grid[-1]),
         "w1_mean": sample_wasserstein(truth.grid, truth.density, means, of_draws),

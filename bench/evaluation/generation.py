@@ -54,6 +54,7 @@ def measure_generation(
     weights: Array | None,
     cache: Path,
     grey: NDArray[Any] | None = None,
+    owners: Array | None = None,
 ) -> Section:
     """What the model generates, from all of it and from each category, judged by a classifier.
 
@@ -69,6 +70,8 @@ def measure_generation(
         grey: the test set before it was binarized, shape (N, P) of any dtype, grey levels up to
             ``data.levels`` where integers. Decoder probabilities are then compared with it, for
             which binarized data are too far apart.
+        owners: the mass of every label in each category on training data, shape (K, L), through
+            which data of a given label are generated; None: that of the test set.
 
     Raises:
         ValueError: assignments or weights do not fit the model or the data.
@@ -95,7 +98,10 @@ def measure_generation(
             "commonest_label": float(np.bincount(real.labels).max() / len(real.labels)),
         },
     }
-    metrics: dict[str, Any] = {"classifier_accuracy": accuracy}
+    metrics: dict[str, Any] = {
+        "classifier_accuracy": accuracy if graded is None else graded,  # of the form that is judged
+        "classifier_accuracy_drawn": accuracy,
+    }
     files: dict[str, bytes | None] = {}
 
     noise = torch.Generator(device).manual_seed(config.seed + MARGINAL_SEED)
@@ -109,10 +115,10 @@ def measure_generation(
         pictures=SAMPLES_SIDE**2,
     )
     details["marginal"] = _marginal(everything, real, config.seed + PAIR_SEED)
+    metrics["marginal_labels"] = details["marginal"]["effective_labels"]
+    metrics["marginal_diversity"] = details["marginal"]["diversity"]
     files["samples.png"] = grid_png(_square(everything.pictures[0]), data.event_shape)
     if assignments is None or weights is None:
-        metrics["generation_labels"] = details["marginal"]["effective_labels"]
-        metrics["generation_diversity"] = details["marginal"]["diversity"]
         return Section(metrics, details, _whole(files))
 
     size = len(weights)
@@ -128,10 +134,12 @@ def measure_generation(
     )
     pairs = config.seed + PAIR_SEED
     found, more = compare_categories(made, real, assignments, weights, data.label_names, pairs)
-    owners = label_table(assignments, real.labels, real.count)
+    if owners is None:
+        owners = label_table(assignments, real.labels, real.count)
     conditional = label_conditional(made.shown_labels, owners, weights)
     found["label_generation"] = conditional.macro
     found["label_generation_se"] = conditional.macro_se
+    found["label_generation_chance"] = conditional.baseline
     more["label_generation"] = _label_details(conditional, data)
     rows = np.argsort(-assignments.mean(axis=0), kind="stable")[:CATEGORY_ROWS]
     blocks = _top_categories(owners, conditional.labels[:LABEL_ROWS])

@@ -103,7 +103,9 @@ def compare_categories(
         "generation_purity": main.purity,
         "generation_purity_se": main.purity_se,
         "generation_purity_corrected": main.corrected,
+        "generation_purity_corrected_se": main.corrected_se,
         "generation_majority": main.majority_mean,
+        "generation_majority_chance": shown["agreement"]["all"]["majority_chance"],
         "generation_information": main.information,
         "generation_labels": main.labels,
         # Of those that are used at all: 1/K splits categories of nearly equal use by chance.

@@ -17,6 +17,7 @@ from bench.errors import BenchError
 from bench.evaluation.section import Section
 from bench.joint import Joint
 from bench.model import Model, Terms
+from bench.store import COLUMNS
 from bench.weights import WeightSummary
 
 __all__ = ["measure_bounds"]
@@ -97,11 +98,15 @@ def measure_bounds(
     examples["ess"], examples["pareto"] = _numpy(drawn.ess), _numpy(drawn.pareto)
     metrics |= _trust(drawn)
     metrics["nll_mc_se"] = _mc_error(_numpy(drawn.log_mean_variance))
+    metrics |= _convergence("nll", drawn)
     details["sampled"] = _describe(drawn)
     if summed:
         over_categories = WeightSummary.concatenate(summed)
         examples["nll_rb"] = -_numpy(over_categories.log_mean)
         metrics["rb_samples"] = summed_samples
+        metrics |= {f"rb_{name}": value for name, value in _trust(over_categories).items()}
+        metrics["nll_rb_mc_se"] = _mc_error(_numpy(over_categories.log_mean_variance))
+        metrics |= _convergence("nll_rb", over_categories)
         details["category_summed_out"] = _describe(over_categories)
     for name in ("nelbo", "nll", "nll_rb"):
         if name in examples:
@@ -146,6 +151,15 @@ def _trust(weights: WeightSummary) -> dict[str, Any]:
         "max_weight_share": float(weights.largest_share.median()),
         "pareto_high": None if high is None else float(high),
         "weights_trusted": trusted,
+    }
+
+
+def _convergence(name: str, weights: WeightSummary) -> dict[str, float]:
+    """The bound at fewer samples, as a cost."""
+    return {
+        f"{name}_{samples}": -float(values.mean())
+        for samples, values in weights.by_samples.items()
+        if samples < weights.samples and f"{name}_{samples}" in COLUMNS
     }
 
 

@@ -90,6 +90,9 @@ def evaluate(
             raise Interrupted("stopped in evaluation; the trained model is saved")
         progress(what)
 
+    # Cells that differ in their training seed alone would else share the evaluation's noise, and
+    # their Monte Carlo errors would not average out.
+    config = config.model_copy(update={"seed": _mixed(config.seed, model.spec.seed)})
     device = next(model.parameters()).device
     test = torch.from_numpy(data.test_x).to(device)
     prior = model.joint_prior()  # encoded once: a VampPrior's components serve the whole pass
@@ -104,11 +107,19 @@ def evaluate(
     sections["categories"] = found.section
     at("generation")
     sections["generation"] = measure_generation(
-        model, data, prior, config, found.assignments, found.weights, cache, data.test_grey
+        model,
+        data,
+        prior,
+        config,
+        found.assignments,
+        found.weights,
+        cache,
+        data.test_grey,
+        found.owners,
     )
     at("density")
     encoded = None if model.spec.categories is None else found.weights
-    sections["density"] = measure_density(model, data, prior, config, encoded)
+    sections["density"] = measure_density(model, data, prior, config, encoded, examples["nll"])
 
     metrics: dict[str, Any] = {
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -123,6 +134,12 @@ def evaluate(
         {name: _plain(section.details) for name, section in sections.items() if section.details},
         {name: file for section in sections.values() for name, file in section.files.items()},
     )
+
+
+def _mixed(seed: int, training_seed: int) -> int:
+    """A seed below 2^31 from both."""
+    (word,) = np.random.SeedSequence([seed, training_seed]).generate_state(1, np.uint32)
+    return int(word >> 1)
 
 
 def _plain(values: Any) -> Any:

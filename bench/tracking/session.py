@@ -15,7 +15,7 @@ from typing import Any
 from bench.tracking import purity
 from bench.tracking.location import Location
 
-KINDS = (".json", ".csv", ".png")  # of a cell's files; beside them only these
+KINDS = (".json", ".csv", ".npz", ".png")  # of a cell's files; beside them only these
 FILES = ("model.pt", "traceback.txt")
 LOCK_SECONDS = 60.0
 METRICS_PER_CALL = 800  # MLflow takes 1000 metrics, parameters and tags together,
