@@ -192,6 +192,36 @@ def test_bounds_of_unlike_samples_are_said(store: Store) -> None:
     assert not any("tight" in said for said in only(run(store, "CP", "VP")).warnings)
 
 
+@pytest.mark.parametrize(
+    ("metric", "change", "said"),
+    [
+        ("nll", {"weights_trusted": False}, "weights of CP are not known to be trusted"),
+        ("nll", {"weights_trusted": None}, "weights of CP are not known to be trusted"),
+        ("nll", {"importance_samples": 99}, "CP has importance_samples 99"),
+        ("nll_rb", {"rb_weights_trusted": False}, "weights of CP are not known to be trusted"),
+        ("nll_rb", {"rb_samples": 5}, "CP has rb_samples 5"),
+        ("nll", {"rb_weights_trusted": False, "rb_samples": 5}, None),
+        ("nll_rb", {"weights_trusted": False, "importance_samples": 5}, None),
+        ("nelbo", {"weights_trusted": False}, None),
+    ],
+)
+def test_bounds_that_bias_may_decide_are_said(
+    store: Store, metric: str, change: dict[str, Any], said: str | None
+) -> None:
+    good = {
+        "nll": 1.0, "importance_samples": 100, "weights_trusted": True,
+        "nll_rb": 1.0, "rb_samples": 100, "rb_weights_trusted": True,
+    }  # fmt: skip
+    for model, values in (("CP", {**good, **change}), ("VP", good)):
+        own = costs(2, stream=len(change) + (model == "CP"))
+        for seed, cost in enumerate(own):
+            put(store, row(seed, model, **values), nelbo=cost, nll=cost, nll_rb=cost)
+    found = [w for w in only(run(store, "CP", "VP", metric)).warnings if "bias" in w]
+    assert found == (
+        [] if said is None else [f"the bias of {metric} may decide, not the models: {said}"]
+    )
+
+
 def test_settings_choose_among_runs_of_one_model(store: Store) -> None:
     put_model(store, costs(2, stream=1), "CP", setting="aaaaaa", tag="a")
     put_model(store, costs(2, stream=2), "CP", setting="bbbbbb", tag="b")

@@ -24,8 +24,8 @@ def only(*rows: Row) -> Line:
 def test_one_seed_has_the_error_over_test_examples() -> None:
     line = only(row())
     assert line.seeds == 1
-    assert line.values["nelbo"] == Value(100.0, se=0.7)
-    assert line.values["purity"] == Value(0.5, se=0.01)
+    assert line.values["nelbo"] == Value(100.0, se=0.7, pooled=0.7)
+    assert line.values["purity"] == Value(0.5, se=0.01, pooled=0.01)
     assert line.values["nelbo"].error == 0.7
     assert line.values["category_information"].error is None
 
@@ -37,6 +37,7 @@ def test_errors_of_different_kinds_stay_apart() -> None:
     assert value.sd == pytest.approx(stdev([100.0, 101.0]))
     assert value.se == pytest.approx(12.5**0.5)
     assert value.mc == pytest.approx(0.25)
+    assert value.pooled == pytest.approx(2.5)
 
 
 def test_a_yes_or_no_is_a_share_of_seeds() -> None:
@@ -88,7 +89,7 @@ def test_failed_seeds_are_marked_and_not_averaged() -> None:
     failed = row(1, status="failed", reason="RuntimeError: no", nelbo=None)
     line = only(row(0), failed)
     assert (line.seeds, line.marks, line.note) == (1, ["failed 1"], "RuntimeError: no")
-    assert line.values["nelbo"] == Value(100.0, se=0.7)
+    assert line.values["nelbo"] == Value(100.0, se=0.7, pooled=0.7)
     assert only(failed).marks == ["failed"]
     assert only(failed).seeds == 0
 

@@ -144,6 +144,14 @@ def test_the_legend_says_what_one_seed_can_claim(seeds: tuple[int, int], words: 
     assert words in shown(lines_of((BEST, seeds[0]), (TIED, seeds[1])))
 
 
+@pytest.mark.parametrize("rank", [TIED, WORSE])
+def test_the_legend_says_what_is_unmarked_and_how_often_2_seeds_err(rank: str) -> None:
+    text = shown(lines_of((BEST, 2), (rank, 2)))
+    assert "unmarked: worse by it" in text
+    assert "up to 12%" in text
+    assert "12%" not in shown(lines_of((BEST, 3), (rank, 3)))
+
+
 def test_the_best_is_bold_in_markdown_and_named_in_csv() -> None:
     lines = lines_of((BEST, 3), (TIED, 3))
     assert "| **● 90.00 ± 0.50** |" in to_markdown(lines)

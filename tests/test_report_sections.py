@@ -20,15 +20,19 @@ from bench.report.tables import to_csv, to_markdown, to_terminal
 from fabricated import empty, put, put_model, row
 from runs import Ended, bench
 
-SHARES = ("collapsed", "weights_trusted", "at_ceiling", "recovered", "recovered_uniform")
+SHARES = (
+    "collapsed", "weights_trusted", "rb_weights_trusted", "at_ceiling", "recovered",
+    "recovered_uniform",
+)  # fmt: skip
 BY_KEY = {section.key: section for section in SECTIONS}
 
 
 def full(seed: int = 0, model: str = "CP", **changes: Any) -> dict[str, Any]:
     """A row in which everything applies, each metric another number."""
     values: dict[str, Any] = {name: 1 + 0.01 * k for k, name in enumerate(AVERAGED)}
-    values |= {f"{name}_se": 0.25 for name in ("nelbo", "nll", "A", "js")}
-    values |= {"nelbo_mc_se": 0.125, "nll_mc_se": 0.125}
+    values |= {f"{name}_se": 0.25 for name in ("nelbo", "nll", "A", "log_likelihood")}
+    noisy = ("nelbo", "nll", "nll_rb", "log_likelihood", "js")
+    values |= {f"{name}_mc_se": 0.125 for name in noisy}
     values |= dict.fromkeys(SHARES, True)
     return {**row(seed, model), **values, **changes}
 
@@ -52,7 +56,7 @@ def test_every_measurement_is_in_a_section() -> None:
     named |= {name for section in SECTIONS for name in section.needs}
     elsewhere = {
         "epochs", "seconds", "evaluation_seconds", "parameters", "collapsed", "entropy_max",
-        "categories_used", "nmi_hard", "purity_micro_corrected",
+        "nmi_hard",
     }  # fmt: skip
     assert set(AVERAGED) - named == elsewhere
 
@@ -93,7 +97,7 @@ def test_lines_to_which_nothing_applies_are_left_out() -> None:
     text = shown(lines, "kmeans")
     assert "VAE" in text
     assert "CP" not in text
-    assert shown(summarise([full(0, "CP", **blank)]), "kmeans").count("\n") <= 1
+    assert shown(summarise([full(0, "CP", **blank)]), "kmeans") == ""
 
 
 def test_columns_that_are_blank_everywhere_are_left_out() -> None:
@@ -125,6 +129,53 @@ def test_monte_carlo_error_is_apart_from_that_over_seeds() -> None:
     assert show["NELBO MC"](line) == "0.062"
 
 
+def test_what_should_be_zero_has_its_own_error() -> None:
+    """A gap of 0.3 in seeds that agree is far from zero, whatever the seeds vary by."""
+    rows = [
+        full(k, decomposition_gap=gap, decomposition_gap_se=se)
+        for k, (gap, se) in enumerate([(0.2, 0.03), (0.4, 0.04)])
+    ]
+    show = {c.heading: c.show for c in BY_KEY["decomposition"].columns}["gap"]
+    assert show(summarise(rows)[0]) == "0.300 ± 0.025"
+    assert show(summarise(rows[:1])[0]) == "0.200 ± 0.030"
+
+
+def test_a_bound_is_shown_as_its_samples_grow() -> None:
+    (line,) = summarise([full(nll_1=95.0, nll_100=91.0, nll_1000=None, nll=90.5)])
+    section = BY_KEY["convergence"]
+    texts = {column.heading: column.show(line) for column in section.columns}
+    wanted = {"NLL 1": "95.00", "NLL 100": "91.00", "NLL 1000": "", "NLL S": "90.50"}
+    assert wanted.items() <= texts.items()
+    assert (texts["MC"], texts["rb MC"]) == ("0.125", "0.125")
+
+
+@pytest.mark.parametrize(
+    ("heading", "text"),
+    [
+        ("classifier", "0.960 (0.950)"),
+        ("corrected", "0.80 ± 0.02 (0.70)"),
+        ("majority", "0.90 (0.20)"),
+        ("by label", "0.60 (0.10)"),
+    ],
+)
+def test_what_is_generated_stands_beside_its_reference(heading: str, text: str) -> None:
+    found: dict[str, Any] = {
+        "classifier_accuracy": 0.96, "classifier_accuracy_drawn": 0.95,
+        "generation_purity_corrected": 0.8, "generation_purity_corrected_se": 0.02,
+        "generation_ceiling": 0.7, "generation_majority": 0.9, "generation_majority_chance": 0.2,
+        "label_generation": 0.6, "label_generation_chance": 0.1,
+    }  # fmt: skip
+    (line,) = summarise([full(**found)])
+    (column,) = (c for c in BY_KEY["generation"].columns if c.heading == heading)
+    assert column.show(line) == text
+
+
+@pytest.mark.parametrize("width", [80, 137])
+def test_a_mark_is_explained_only_where_it_is_shown(width: int) -> None:
+    text = shown(summarise([full(assignment="prior")]), "bounds", width)
+    assert text.count("°") == (2 if width == 137 else 0)
+
+
 def test_settings_are_told_apart_in_every_section() -> None:
     lines = summarise([full(), full(0, setting="bbbbbb")])
     text = shown(lines, "likelihood")
@@ -142,8 +193,8 @@ def test_markdown_has_every_section() -> None:
 def test_csv_has_a_chosen_section_alone() -> None:
     lines = summarise([full(), full(1)])
     (record,) = csv.DictReader(io.StringIO(to_csv(lines, [BY_KEY["density"]])))
-    assert {"js", "js_sd", "js_se", "recovered"} <= set(record)
-    assert not {"nelbo", "recovered_sd", "js_mc_se"} & set(record)
+    assert {"js", "js_sd", "js_mc_se", "log_likelihood_se", "recovered"} <= set(record)
+    assert not {"nelbo", "recovered_sd", "js_se"} & set(record)
     (record,) = csv.DictReader(io.StringIO(to_csv(lines)))
     assert {"nelbo", "nelbo_sd", "nelbo_se", "nelbo_mc_se", "js", "seconds"} <= set(record)
 
@@ -206,6 +257,29 @@ def test_labels_of_each_line(out: Path) -> None:
     assert len(records) == 6
     assert records[0]["top_categories"] == "3:0.5 1:0.25"
     assert (records[0]["label"], records[0]["corrected"]) == ("zero", "")
+    assert records[0]["marked"] == "3 1"  # of the lists: these rows have no such key
+    assert records[0]["prior_purity"] == ""
+
+
+def test_both_sides_of_a_label_are_shown(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put(store, row())
+    other = {"prior_purity": 0.4, "prior_purity_se": 0.02, "prior_chance": 0.1}
+    rows = [
+        {**LABELS[0], "purity_hard": 0.75, "top_mass": 0.625, **other},
+        {**LABELS[1], "top_categories": [[3, 0.5], [7, 0.25]]},
+    ]
+    (store.folder("cp0") / "purity.json").write_text(json.dumps(rows))
+    for format_ in ("terminal", "markdown"):
+        text = report(store.out, "--section", "labels", "--format", format_).out
+        assert "0.40 ± 0.02 (0.10)" in text
+        assert "2 places, in bold" in text
+    text = report(store.out, "--section", "labels", "--format", "csv").out
+    first, second = csv.DictReader(io.StringIO(text))
+    wanted = {"purity_hard": "0.75", "top_mass": "0.625", "marked": "3", "prior_chance": "0.1"}
+    assert wanted.items() <= first.items()
+    assert (first["prior_purity"], first["prior_purity_se"]) == ("0.4", "0.02")
+    assert (second["marked"], second["prior_purity"]) == ("3", "")
 
 
 def test_labels_of_many_lines_wait_to_be_asked_for(tmp_path: Path) -> None:
@@ -223,7 +297,10 @@ def test_labels_of_many_lines_wait_to_be_asked_for(tmp_path: Path) -> None:
 def test_a_section_without_values_says_so(tmp_path: Path) -> None:
     store = empty(tmp_path)
     put(store, row())
-    assert "density: nothing to show" in report(store.out, "--section", "density").out
+    for section in ("density", "labels"):
+        for format_ in ("terminal", "markdown"):
+            text = report(store.out, "--section", section, "--format", format_).out
+            assert text == f"{section}: nothing to show; no line has any of its values\n"
     assert "density" not in report(store.out).out
 
 

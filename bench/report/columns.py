@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.report.summary import Line, Value
 
-__all__ = ["Column", "Section", "beside", "flag", "noise", "number"]
+__all__ = ["Column", "Section", "beside", "check", "flag", "noise", "number"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,22 @@ def noise(heading: str, metric: str, digits: int, meaning: str) -> Column:
     def show(line: Line) -> str:
         value = line.values.get(metric, Value(0.0)).mc
         return "" if value is None else f"{value:.{digits}f}"
+
+    return Column(heading, meaning, (metric,), show)
+
+
+def check(heading: str, metric: str, digits: int, meaning: str) -> Column:
+    """A mean over seeds that ought to be zero, always with its own standard error.
+
+    The deviation over seeds would not say whether it is: it also holds what training varies.
+    """
+
+    def show(line: Line) -> str:
+        value = line.values.get(metric)
+        if value is None:
+            return ""
+        error = "" if value.pooled is None else f" ± {value.pooled:.{digits}f}"
+        return f"{value.mean:.{digits}f}{error}"
 
     return Column(heading, meaning, (metric,), show)
 

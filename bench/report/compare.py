@@ -28,6 +28,12 @@ METRICS = {
 SAMPLES = {"nll": "importance_samples", "nll_rb": "rb_samples"}
 """The columns that say by how many samples a bound was estimated."""
 
+TRUST = {"nll": "weights_trusted", "nll_rb": "rb_weights_trusted"}
+"""The columns that say whether a bound's importance weights can be trusted."""
+
+FEW_SAMPLES = 100
+"""With fewer the bias of a bound is of the size of what models differ by."""
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -143,6 +149,7 @@ def _warnings(a: Side, b: Side, pair: Match, metric: str) -> tuple[str, ...]:
         if counts[0] != counts[1] or len(counts[0]) > 1:
             shown = (", ".join(str(count) for count in sorted(c, key=str)) for c in counts)
             found.append(f"the bounds are not equally tight: {column} is {' and '.join(shown)}")
+        found += _bias(a, b, pair, metric)
     if min(len(pair.a), len(pair.b)) == 2:
         found.append(
             "2 seeds on a side: of true nulls the test over seeds may reject up to 12%, not 5%"
@@ -150,3 +157,17 @@ def _warnings(a: Side, b: Side, pair: Match, metric: str) -> tuple[str, ...]:
     if min(len(pair.a), len(pair.b)) == 1:
         found.append("the training procedures are not compared: a side has one seed")
     return tuple(found)
+
+
+def _bias(a: Side, b: Side, pair: Match, metric: str) -> list[str]:
+    """At most one line: where the bound's bias may decide."""
+    reasons = []
+    for side, cells in ((a, pair.a), (b, pair.b)):
+        if not all(row.get(TRUST[metric]) for row in cells):
+            reasons.append(f"weights of {side.name} are not known to be trusted")
+        counts = [row[SAMPLES[metric]] for row in cells if row.get(SAMPLES[metric]) is not None]
+        if counts and min(counts) < FEW_SAMPLES:
+            reasons.append(f"{side.name} has {SAMPLES[metric]} {min(counts)}")
+    if not reasons:
+        return []
+    return [f"the bias of {metric} may decide, not the models: {'; '.join(reasons)}"]

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.errors import UsageError, unknown
 from bench.report.best import mark_best
-from bench.report.labels import top_markdown, top_table
+from bench.report.labels import repeated, top_markdown, top_table
 from bench.report.sections import LABELS, SECTIONS
 from bench.report.summary import Line, summarise
 from bench.report.tables import FORMATS, to_terminal
@@ -64,6 +64,9 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
     if not choice.sections:
         labelled = len(finished) <= LABEL_LINES and format_ != "csv"
     empty = [s.key for s in sections if choice.sections and not s.lines(lines)]
+    if LABELS in choice.sections and not any(_labels(line, store)[1] for line in finished):
+        empty.append(LABELS)
+    said = [f"{key}: nothing to show; no line has any of its values" for key in empty]
 
     if format_ == "terminal":
         if sections:
@@ -77,9 +80,8 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
                 "`bench report --section labels --models A,B` shows them",
                 style="dim", markup=False, highlight=False,
             )  # fmt: skip
-        for key in empty:
-            said = f"{key}: nothing to show; no line has any of its values"
-            console.print(said, style="dim", markup=False, highlight=False)
+        for text in said:
+            console.print(text, style="dim", markup=False, highlight=False)
     elif format_ == "csv" and labelled:
         if sections:
             raise UsageError(
@@ -92,7 +94,9 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         text = FORMATS[format_](lines, wanted) if sections else ""
         for line in finished if labelled else ():
             title, labels, size = _labels(line, store)
-            text += "\n" + top_markdown(labels, title, size)
+            text += "\n" + top_markdown(labels, title, size) if labels else ""
+        if format_ == "markdown":
+            text += "".join(f"{sentence}\n" for sentence in said)
         sys.stdout.write(text)
 
 
@@ -127,14 +131,22 @@ def _labels(line: Line, store: Store) -> tuple[str, list[Row], int | None]:
 
 
 def _labels_csv(lines: Sequence[Line], store: Store) -> str:
-    """One row a label: its columns of purity.json, and its top categories as ``k:share``."""
+    """One row a label of purity.json: lists as ``k:share`` and ``k k``, parted by spaces."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    numbers = ("label", "count", "purity", "purity_se", "chance", "corrected")
-    writer.writerow(["dataset", "model", "components", "cell", *numbers, "top_categories"])
+    numbers = (
+        "label", "count", "purity", "purity_se", "chance", "corrected", "purity_hard",
+        "prior_purity", "prior_purity_se", "prior_chance", "top_mass",
+    )  # fmt: skip
+    lists = ("top_categories", "marked")
+    writer.writerow(["dataset", "model", "components", "cell", *numbers, *lists])
     for line in lines:
-        for row in store.labels(line.cells[0]):
+        labels = store.labels(line.cells[0])
+        several = repeated(labels)
+        for row in labels:
             top = " ".join(f"{k}:{share:.6g}" for k, share in row.get("top_categories", []))
             known = ["" if row.get(name) is None else row[name] for name in numbers]
-            writer.writerow([line.dataset, line.model, line.components, line.cells[0], *known, top])
+            marked = " ".join(str(k) for k, _ in row.get("top_categories", []) if k in several)
+            named = (line.dataset, line.model, line.components, line.cells[0])
+            writer.writerow([*named, *known, top, marked])
     return text.getvalue()

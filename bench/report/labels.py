@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,11 +13,19 @@ from rich.text import Text
 
 from bench.evaluation.top_categories import random_picks
 
-__all__ = ["top_markdown", "top_table"]
+__all__ = ["repeated", "top_markdown", "top_table"]
 
 Label = Mapping[str, Any]
 
-HEADINGS = ("label", "n", "purity (chance)", "hard", "largest categories", "mass")
+LISTS = "largest categories"
+PRIOR = "prior purity (chance)"
+"""The heading of the purity by the prior's components, where a cell has it beside q(c|x)'s."""
+
+
+def repeated(labels: Sequence[Label]) -> set[int]:
+    """The categories that are in the lists of several labels."""
+    times = Counter(k for label in labels for k in {k for k, _ in label.get("top_categories", ())})
+    return {k for k, count in times.items() if count > 1}
 
 
 def top_table(
@@ -33,15 +42,16 @@ def top_table(
     if not labels:
         return
     table = Table(title=Text(title), title_justify="left", header_style="bold", box=SIMPLE_HEAD)
-    for heading in HEADINGS:
-        text = heading in ("label", HEADINGS[4])
+    several = repeated(labels)
+    for heading in _headings(labels):
+        text = heading in ("label", LISTS)
         table.add_column(heading, justify="left" if text else "right", no_wrap=not text)
     for label in labels:
         listed = Text("  ").join(
             Text(f"{k}:{share}", style="bold" if marked else "")
-            for k, share, marked in _shown(label)
+            for k, share, marked in _shown(label, several)
         )
-        name, *numbers, mass = _cells(label)
+        name, *numbers, mass = _cells(label, labels)
         table.add_row(Text(name), *numbers, listed, mass)
     console.print(table)
     console.print(_summary(labels, categories), style="dim", markup=False, highlight=False)
@@ -55,22 +65,25 @@ def top_markdown(labels: Sequence[Label], title: str, categories: int | None = N
     """
     if not labels:
         return ""
-    lines = [f"#### {title}", "", _row(HEADINGS), _row(["---"] * len(HEADINGS))]
+    headings, several = _headings(labels), repeated(labels)
+    lines = [f"#### {title}", "", _row(headings), _row(["---"] * len(headings))]
     for label in labels:
         listed = ", ".join(
-            f"**{k}** {share}" if marked else f"{k} {share}" for k, share, marked in _shown(label)
+            f"**{k}** {share}" if marked else f"{k} {share}"
+            for k, share, marked in _shown(label, several)
         )
-        name, *numbers, mass = _cells(label)
+        name, *numbers, mass = _cells(label, labels)
         lines.append(_row([name.replace("|", r"\|"), *numbers, listed, mass]))
     return "\n".join([*lines, "", _summary(labels, categories), ""])
 
 
 def _summary(labels: Sequence[Label], categories: int | None = None) -> str:
     """What the lists come to, in one line, beside what random picks would give."""
-    places = [place for label in labels for place in _listed(label)]
-    marked = sum(repeated for _, _, repeated in places)
-    distinct = len({k for k, _, _ in places})
-    mass = sum(share for _, share, _ in places) / len(labels)
+    several = repeated(labels)
+    places = [place for label in labels for place in label["top_categories"]]
+    marked = sum(k in several for k, _ in places)
+    distinct = len({k for k, _ in places})
+    mass = sum(share for _, share in places) / len(labels)
     said = (
         f"{distinct} categories in {len(places)} places; {marked} places, in bold, hold a category "
         f"of several labels; a list holds {mass:.2f} of its label on average."
@@ -86,32 +99,41 @@ def _summary(labels: Sequence[Label], categories: int | None = None) -> str:
     )
 
 
-def _listed(label: Label) -> Iterator[tuple[int, float, bool]]:
+def _shown(label: Label, several: set[int]) -> Iterator[tuple[int, str, bool]]:
     """Category, its share of the label, and whether another label's list has it."""
-    marked = set(label.get("marked", ()))
     for k, share in label["top_categories"]:
-        yield k, share, k in marked
+        yield k, f"{share:.2f}".removeprefix("0"), k in several
 
 
-def _shown(label: Label) -> Iterator[tuple[int, str, bool]]:
-    for k, share, marked in _listed(label):
-        yield k, f"{share:.2f}".removeprefix("0"), marked
+def _both(labels: Sequence[Label]) -> bool:
+    return any(label.get("prior_purity") is not None for label in labels)
 
 
-def _cells(label: Label) -> list[str]:
-    """All but the list: name, count, purity, hard purity and mass."""
-    purity = _number(label, "purity")
-    if purity and label.get("purity_se") is not None:
-        purity += f" ± {_number(label, 'purity_se')}"
-    if purity and label.get("chance") is not None:
-        purity += f" ({_number(label, 'chance')})"
+def _headings(labels: Sequence[Label]) -> list[str]:
+    prior = [PRIOR] if _both(labels) else []
+    return ["label", "n", "purity (chance)", *prior, "hard", LISTS, "mass"]
+
+
+def _cells(label: Label, labels: Sequence[Label]) -> list[str]:
+    """All but the list: name, count, purities, hard purity and mass."""
+    prior = [_purity(label, "prior_")] if _both(labels) else []
     return [
         str(label["label"]),
         str(label["count"]),
-        purity,
+        _purity(label),
+        *prior,
         _number(label, "purity_hard"),
         _number(label, "top_mass"),
     ]
+
+
+def _purity(label: Label, side: str = "") -> str:
+    purity = _number(label, f"{side}purity")
+    if purity and label.get(f"{side}purity_se") is not None:
+        purity += f" ± {_number(label, f'{side}purity_se')}"
+    if purity and label.get(f"{side}chance") is not None:
+        purity += f" ({_number(label, f'{side}chance')})"
+    return purity
 
 
 def _number(label: Label, name: str) -> str:

@@ -36,12 +36,15 @@ class Value:
             it does not shrink with their number).
         mc: the part of ``se`` that is Monte Carlo noise of the evaluation, of the mean over
             seeds: independent between them, so it falls as one over the root of their number.
+        pooled: standard error of the mean over seeds where those of ``se`` are independent
+            between seeds, sqrt(sum of squares) / S.
     """
 
     mean: float
     sd: float | None = None
     se: float | None = None
     mc: float | None = None
+    pooled: float | None = None
 
     @property
     def error(self) -> float | None:
@@ -157,6 +160,7 @@ def _value(name: str, rows: Sequence[Row]) -> Value:
         sd=stdev(numbers) if len(numbers) > 1 and not truth else None,
         se=math.hypot(*errors) / math.sqrt(len(errors)) if errors else None,
         mc=math.hypot(*noise) / len(noise) if noise else None,
+        pooled=math.hypot(*errors) / len(errors) if errors else None,
     )
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.report.best import BEST, TIED, UNKNOWN
+from bench.report.best import BEST, TIED, UNKNOWN, WORSE
 from bench.report.columns import Column, Section
 from bench.report.sections import BOUNDS, NARROW, UNITS
 from bench.report.summary import Line
@@ -50,6 +50,7 @@ def to_terminal(
     leaves columns out instead.
     """
     wide = console.width >= FULL_WIDTH
+    nothing = True
     for index, section in enumerate(sections):
         shown = section.lines(lines)
         used: dict[str, Column] = {}
@@ -72,9 +73,10 @@ def to_terminal(
             for said in _notes(section, group):
                 console.print(said, style="dim", markup=False, highlight=False)
         if shown:
+            nothing = False
             legend = _legend(section, list(used.values()), shown)
             console.print(legend, style="dim", markup=False, highlight=False)
-    if lines:
+    if not nothing:
         console.print(UNITS, style="dim", markup=False, highlight=False)
 
 
@@ -102,7 +104,7 @@ def to_markdown(lines: Sequence[Line], sections: Sequence[Section] = (BOUNDS,)) 
             parts += ["", *(said + "\n" for said in _notes(section, group))]
         if shown:
             parts.append(_legend(section, list(used.values()), shown) + "\n")
-    return "\n".join([*parts, UNITS, ""])
+    return "\n".join([*parts, UNITS, ""]) if parts else ""
 
 
 def to_csv(lines: Sequence[Line], sections: Sequence[Section] = ()) -> str:
@@ -222,7 +224,7 @@ def _rank_legend(lines: Sequence[Line]) -> list[str]:
     if not ranked:
         return []
     parts = ["●: the lowest NELBO of those shown on the same test examples."]
-    if any(line.rank == TIED for line in ranked):
+    if any(line.rank in (TIED, WORSE) for line in ranked):
         seeds = [line.seeds > 1 for line in ranked]
         about = "the training procedures, over seeds and examples"
         if not all(seeds):
@@ -230,8 +232,13 @@ def _rank_legend(lines: Sequence[Line]) -> list[str]:
             about = f"{about}; where either has one seed, {trained}" if any(seeds) else trained
         parts.append(
             "≈: not told from it by the paired test at 5%, Holm-adjusted for the comparisons of "
-            f"those shown. What is compared: {about}."
+            "those shown; unmarked: worse by it. "
+            f"What is compared: {about}."
         )
+        if any(line.seeds == 2 for line in ranked):
+            parts.append(
+                "With 2 seeds a side it may reject in up to 12% of cases where nothing differs."
+            )
         if any(1 < line.seeds < FEW_SEEDS for line in ranked):
             parts.append("With few seeds only large differences can be told.")
     if any(line.rank == UNKNOWN for line in ranked):
