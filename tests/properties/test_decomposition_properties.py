@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench.bounds import elbo_enumerated
@@ -109,6 +109,7 @@ def test_names_of_categories(small: Small, choice: st.DataObject) -> None:
 @few
 @given(CATEGORICAL, st.floats(0.0, 0.6))
 def test_pruning(small: Small, prune: float) -> None:
+    assume(small.prior != "vamp")  # whose density is made of the posterior as it is, not pruned
     checks.pruning_is_another_posterior(small, prune)
 
 
