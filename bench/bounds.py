@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from bench.distributions import TABLE, DiagNormal
+from bench.distributions import TABLE, DiagNormal, OneHotCategorical
 from bench.joint import Joint, Values, enumerate_category
-from bench.model import Model, Terms, category_of, divergence, enumerated_kl
+from bench.model import Model, Terms, category_of, divergence, enumerated_kl, normal_factor
 from bench.weights import Weights, WeightSummary
 
 
@@ -76,19 +76,15 @@ def _enumerate(
 ) -> Terms:
     q = model.posterior(x)
     category = category_of(q)
-    log_pi = category.logits.double()
-    pi = log_pi.exp()
-    kept = (pi > prune) | (pi == pi.amax(-1, keepdim=True))  # (B, K); never none
-    log_pi = torch.log_softmax(log_pi.masked_fill(~kept, -math.inf), dim=-1)
+    log_pi = prune_categories(category, prune)
+    kept = log_pi.isfinite()  # (B, K)
     pi = log_pi.exp()
     k, i = kept.mT.nonzero(as_tuple=True)  # synchronises: the pairs that will be decoded
 
     values: dict[str, Tensor] = {"c": enumerate_category(category)}  # (K, 1, K)
     factors: dict[str, DiagNormal] = {}
     for name in model.spec.latents:
-        factor = q.given(name, values)
-        if not isinstance(factor, DiagNormal):
-            raise TypeError(f"posterior factor {name!r} must be a DiagNormal")
+        factor = normal_factor(q, name, values)
         factors[name] = factor
         values[name] = factor.rsample(generator=generator)  # (K, B, D), or (B, D) if c-free
 
@@ -114,6 +110,14 @@ def _enumerate(
             term = divergence(factor, prior.given(name, at), at[name])
             kl[name].index_add_(0, i_part, weight * term.double())
     return Terms(reconstruction, kl)
+
+
+def prune_categories(category: OneHotCategorical, prune: float) -> Tensor:
+    """log q(c | x), float64, without categories at or below ``prune``, renormalised (T4c)."""
+    log_pi = category.logits.double()
+    pi = log_pi.exp()
+    kept = (pi > prune) | (pi == pi.amax(-1, keepdim=True))  # never none
+    return torch.log_softmax(log_pi.masked_fill(~kept, -math.inf), dim=-1)
 
 
 def _pairs(value: Tensor, k: Tensor, i: Tensor) -> Tensor:
@@ -187,9 +191,7 @@ def log_weights_over_categories(
         values: dict[str, Tensor] = {"c": vertices.reshape(size, 1, 1, size)}
         log_weight = log_p_c
         for name in model.spec.latents:
-            factor = q.given(name, values)
-            if not isinstance(factor, DiagNormal):
-                raise TypeError(f"posterior factor {name!r} must be a DiagNormal")
+            factor = normal_factor(q, name, values)
             factor = factor.expand(torch.broadcast_shapes(factor.batch_shape, (count, len(x))))
             values[name] = factor.rsample(generator=generator)  # ([K,] S', B, D)
             log_weight = log_weight - factor.log_prob(values[name]).double()

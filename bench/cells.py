@@ -109,12 +109,13 @@ def _run(cell: Cell, workshop: Workshop, folder: Path, store: Store, events: Eve
         training |= {"tuned": values, "components": components, "threads": threads}
         write_json(folder / "training.json", training)
         store.keep_trained(cell)
-    elif trained != folder:
-        for name in TRAINED:
-            with atomic_write(folder / name) as stream:
-                stream.write((trained / name).read_bytes())
-    weights = torch.load(folder / "model.pt", map_location=workshop.device, weights_only=True)
-    model.load_state_dict(weights)
+    else:
+        if trained != folder:
+            for name in TRAINED:
+                with atomic_write(folder / name) as stream:
+                    stream.write((trained / name).read_bytes())
+        weights = torch.load(folder / "model.pt", map_location=workshop.device, weights_only=True)
+        model.load_state_dict(weights)
 
     started = time.perf_counter()
     card = evaluate(

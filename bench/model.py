@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from bench.distributions import OneHotCategorical, closed_form_kl, gumbel_noise
+from bench.distributions import DiagNormal, OneHotCategorical, closed_form_kl, gumbel_noise
 from bench.errors import PluginError
 from bench.joint import Joint, Recorder, Values, enumerate_category
 from bench.likelihoods import OUTPUTS, Observation, observation
@@ -189,9 +189,25 @@ def enumerated_kl(name: str, q: Joint, prior: Joint) -> Tensor:
     return closed
 
 
+def normal_factor(q: Joint, name: str, values: Values) -> DiagNormal:
+    """The posterior's factor of a continuous latent, its parents set to ``values``."""
+    factor = q.given(name, values)
+    if not isinstance(factor, DiagNormal):
+        raise TypeError(f"posterior factor {name!r} must be a DiagNormal")
+    return factor
+
+
 def category_of(joint: Joint) -> OneHotCategorical:
     """The factor c of a joint whose first latent is the category."""
     factor = joint.given("c", {})
     if not isinstance(factor, OneHotCategorical):
         raise TypeError(f"factor c must be an OneHotCategorical, got {type(factor).__name__}")
     return factor
+
+
+def with_category(joint: Joint, index: int) -> Joint:
+    """The joint in which c is surely the category ``index``."""
+    like = category_of(joint).logits
+    chosen = torch.arange(len(like), device=like.device) == index
+    logits = torch.zeros_like(like).masked_fill(~chosen, -torch.inf)
+    return Joint(**{**joint.factors, "c": OneHotCategorical(logits)})

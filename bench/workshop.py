@@ -46,11 +46,10 @@ class Workshop:
         if name not in self._pixels:
             data = self.data(name)
             binary = data.likelihood == "bernoulli"
-            graded = data.train_x.dtype.kind == "u"
             self._pixels[name] = Pixels(
                 train=torch.from_numpy(data.train_x).to(self.device),
                 validation=torch.from_numpy(data.validation_x).to(self.device),
-                scale=1.0 / data.levels if graded else 1.0,
+                scale=1.0 / data.white,
                 binary=binary,
             )
         return self._pixels[name]
@@ -79,7 +78,7 @@ class Workshop:
             seed=seed,
             latents=prior.latents,
             bounds=(0.0, 1.0) if data.likelihood == "bernoulli" else None,
-            source=partial(self._examples, data.train_x, data.levels),  # not data: no labels
+            source=partial(self._examples, data.train_x, data.white),  # not data: no labels
         )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -94,8 +93,6 @@ class Workshop:
         return made.to(self.device)
 
     @staticmethod
-    def _examples(train_x: npt.NDArray[Any], levels: int, count: int) -> torch.Tensor:
+    def _examples(train_x: npt.NDArray[Any], white: int, count: int) -> torch.Tensor:
         """The first training inputs on the scale that the models see."""
-        rows = train_x[:count]
-        scale = levels if rows.dtype.kind == "u" else 1
-        return torch.from_numpy(rows.astype("float32") / scale)
+        return torch.from_numpy(train_x[:count].astype("float32") / white)

@@ -75,6 +75,11 @@ class LoadedData:
     test_grey: npt.NDArray[Any] | None = None
 
     @property
+    def white(self) -> int:
+        """The value in ``train_x`` that means one: ``levels`` of grey levels, else 1."""
+        return self.levels if self.train_x.dtype.kind == "u" else 1
+
+    @property
     def training_fingerprint(self) -> str:
         """Identifies the training data, of which ``fingerprint`` says nothing."""
         return fingerprint(self.train_x, np.asarray(self.levels))

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.bounds import prune_categories
 from bench.distributions import TABLE, DiagNormal, OneHotCategorical
 from bench.joint import Joint, Values, enumerate_category
-from bench.model import Model, category_of
+from bench.model import Model, category_of, normal_factor
 from bench.normal import LOG_2PI, normal_products
 
 __all__ = ["AggregatedPosterior"]
@@ -142,20 +143,10 @@ class AggregatedPosterior:
             category = category_of(q)
             values["c"] = enumerate_category(category)  # (K, 1, K)
             log_pi = prune_categories(category, self.prune)
-        factor = q.given(self.name, values)
-        if not isinstance(factor, DiagNormal):
-            raise TypeError(f"posterior factor {self.name!r} must be a DiagNormal")
+        factor = normal_factor(q, self.name, values)
         if log_pi is not None and len(factor.batch_shape) == 2:  # may not depend on x at all
             factor = factor.expand((log_pi.shape[1], log_pi.shape[0]))
         return _Slab(log_pi, factor)
-
-
-def prune_categories(category: OneHotCategorical, prune: float) -> Tensor:
-    """log q(c | x), float64, without categories at or below ``prune``, renormalised (T4c)."""
-    log_pi = torch.log_softmax(category.logits.double(), dim=-1)
-    pi = log_pi.exp()
-    kept = (pi > prune) | (pi == pi.amax(-1, keepdim=True))  # never none
-    return torch.log_softmax(log_pi.masked_fill(~kept, -math.inf), dim=-1)
 
 
 def _over_data(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.evaluation.clusters import matched_accuracy
 from bench.evaluation.entropy import Array, CategoryUse, harden
+from bench.evaluation.numbers import plain
 from bench.evaluation.purity import Purity, cluster_purity_chance, hard_agreement, purity
 from bench.store import COLLAPSED_BELOW
 
@@ -128,7 +128,7 @@ def measure_assignment(
             ],
         },
     }
-    return Measured(_plain(metrics), _plain(details), _plain(rows))
+    return Measured(plain(metrics), plain(details), plain(rows))
 
 
 def _label_rows(soft: Purity, hard: Purity, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -152,14 +152,3 @@ def _label_rows(soft: Purity, hard: Purity, names: Sequence[str]) -> list[dict[s
 
 def _without_lists(found: Purity) -> dict[str, Any]:
     return {key: value for key, value in asdict(found).items() if key not in ("labels", "top")}
-
-
-def _plain(values: Any) -> Any:
-    """JSON's kinds of values, None for what is not finite."""
-    if isinstance(values, dict):
-        return {name: _plain(value) for name, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [_plain(value) for value in values]
-    if isinstance(values, float) and not math.isfinite(values):
-        return None
-    return values

@@ -177,12 +177,11 @@ def _training_rows(data: LoadedData) -> NDArray[Any]:
     """The training set, binarized once by a fixed seed where the likelihood is Bernoulli."""
     if data.likelihood != "bernoulli":
         return data.train_x
-    scale = data.levels if data.train_x.dtype.kind == "u" else 1
     draws = np.random.RandomState(BINARIZATION_SEED)
     found = np.empty(data.train_x.shape, dtype=np.uint8)
     for start in range(0, len(found), ROWS):
         rows = data.train_x[start : start + ROWS]
-        found[start : start + ROWS] = draws.random_sample(rows.shape) < rows / scale
+        found[start : start + ROWS] = draws.random_sample(rows.shape) < rows / data.white
     return found
 
 

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bench.distributions import Mixture, OneHotCategorical
+from bench.distributions import Mixture
 from bench.evaluation.classifier import Classifier, Judgement
 from bench.evaluation.diversity import mean_distance
 from bench.joint import Joint
 from bench.likelihoods import Bernoulli
-from bench.model import Model
+from bench.model import Model, with_category
 
 __all__ = ["Generated", "Images", "component_count", "draw_images", "generate", "given_component"]
 
@@ -90,16 +90,12 @@ def given_component(model: Model, prior: Joint, index: int) -> Joint:
     count = component_count(model, prior)
     if count is None or not 0 <= index < count:
         raise ValueError(f"expected one of {count or 0} categories or components, got {index}")
-    factors = dict(prior.factors)
     if model.spec.categories is not None:
-        like = next(model.decoder.parameters())
-        chosen = torch.arange(count, device=like.device) == index
-        logits = like.new_zeros(count).masked_fill(~chosen, -torch.inf)
-        return Joint(**{**factors, "c": OneHotCategorical(logits)})
+        return with_category(prior, index)
     name = model.spec.latents[0]
-    mixture = factors[name]
+    mixture = prior.factors[name]
     assert isinstance(mixture, Mixture)  # or there would be no count
-    return Joint(**{**factors, name: mixture.group(index)})
+    return Joint(**{**prior.factors, name: mixture.group(index)})
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 from bench.config import EvaluationConfig
 from bench.distributions import DiagNormal, Mixture
 from bench.evaluation.aggregate import AggregatedPosterior
+from bench.evaluation.numbers import standard_error
 from bench.evaluation.section import Section
 from bench.joint import Joint, Recorder
 from bench.model import Model, category_of, divergence
@@ -177,7 +178,7 @@ def measure_decomposition(
         "I_ceiling": found.ceiling,
         "at_ceiling": found.at_ceiling,
         "decomposition_gap": float(gap.mean()),
-        "decomposition_gap_se": _error(gap),
+        "decomposition_gap_se": standard_error(gap),
         "I_zc_x": found.information_x.mean,
         "I_zc_x_se": found.information_x.se,
         "latent_entropy": found.latent_entropy.mean,
@@ -268,8 +269,4 @@ def _categories(log_pi: Tensor, log_p: Tensor) -> tuple[Tensor, float, float]:
 
 
 def _estimate(values: Tensor) -> Estimate:
-    return Estimate(float(values.mean()), _error(values.cpu().numpy()))
-
-
-def _error(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+    return Estimate(float(values.mean()), standard_error(values.cpu().numpy()))

@@ -22,6 +22,7 @@ from bench.evaluation.density_scores import (
     sample_wasserstein,
     score,
 )
+from bench.evaluation.numbers import standard_error
 from bench.evaluation.section import Section
 from bench.joint import Joint
 from bench.model import Model, category_of
@@ -143,9 +144,9 @@ def _measure(
     kl = scores.pop("kl")
     metrics = {
         "log_likelihood": float(likelihood.mean()),
-        "log_likelihood_se": _standard_error(likelihood),
+        "log_likelihood_se": standard_error(likelihood),
         "density_gap": float(gap.mean()),
-        "density_gap_se": _standard_error(gap),
+        "density_gap_se": standard_error(gap),
         **scores,
     }
 
@@ -178,10 +179,6 @@ def _log_mean(logs: Array) -> Array:
 
 def _jackknife_error(partial: Array) -> float:
     return math.sqrt((len(partial) - 1) * float(partial.var()))
-
-
-def _standard_error(values: Array) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def _describe(truth: Truth, true_logs: Array) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.distributions import OneHotCategorical
 from bench.joint import Joint
-from bench.model import Model
+from bench.model import Model, with_category
 from bench.normal import LOG_2PI, DiagNormal
 
 __all__ = ["REPLICATES", "Kernels", "draw_kernels"]
@@ -133,7 +131,7 @@ def draw_kernels(
     counts = REPLICATES * np.maximum(1, np.rint(allotted)).astype(np.int64)
     locs, scales = [], []
     for k, size in enumerate(counts.tolist()):
-        latents = _given_category(prior, k) if model.spec.categories else prior
+        latents = with_category(prior, k) if model.spec.categories else prior
         for start in range(0, size, chunk):
             observed = model.decode(latents.sample((min(chunk, size - start),), generator))
             assert isinstance(observed, DiagNormal)  # or the data are not on the line
@@ -146,11 +144,3 @@ def draw_kernels(
         category=torch.repeat_interleave(torch.from_numpy(counts)).to(device),
         counts=torch.from_numpy(counts).to(device),
     )
-
-
-def _given_category(prior: Joint, k: int) -> Joint:
-    category = prior.given("c", {})
-    assert isinstance(category, OneHotCategorical)  # a Model has seen to it
-    others = torch.arange(category.event_shape[0], device=category.logits.device) != k
-    chosen = category.logits.masked_fill(others, -math.inf).masked_fill(~others, 0.0)
-    return Joint(**{**prior.factors, "c": OneHotCategorical(chosen)})

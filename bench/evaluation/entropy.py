@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from bench.evaluation.numbers import standard_error
+
 __all__ = [
     "CategoryUse",
     "category_use",
@@ -92,14 +94,14 @@ def category_use(assignments: ArrayLike) -> CategoryUse:
     return CategoryUse(
         probs=q,
         entropy=total,
-        entropy_se=_standard_error(surprise),
+        entropy_se=standard_error(surprise),
         entropy_max=math.log(size),
         effective_categories=math.exp(total),
         categories_used=int((q > threshold).sum()),
         categories_present=int((q > threshold / 10.0).sum()),
         mean_conditional_entropy=float(conditional.mean()),
         category_information=float(information.mean()),
-        category_information_se=_standard_error(information),
+        category_information_se=standard_error(information),
         hard_entropy=float(entropy(hard)),
     )
 
@@ -188,9 +190,3 @@ def _log(probs: Array) -> Array:
     """log p where p > 0, else 0: a factor p that it multiplies is 0 there."""
     logs: Array = np.log(probs, out=np.zeros_like(probs), where=probs > 0.0)
     return logs
-
-
-def _standard_error(values: Array) -> float:
-    if len(values) < 2:
-        return math.nan
-    return float(values.std(ddof=1) / math.sqrt(len(values)))

@@ -14,6 +14,7 @@ from torch import Tensor
 from bench.bounds import elbo_enumerated, importance_weights
 from bench.config import EvaluationConfig
 from bench.errors import BenchError
+from bench.evaluation.numbers import standard_error
 from bench.evaluation.section import Section
 from bench.joint import Joint
 from bench.model import Model, Terms
@@ -211,4 +212,4 @@ def _mean_and_error(name: str, values: Array) -> tuple[float, float]:
             f"the {name} of {bad} of {len(values)} test examples is not finite; finite numbers "
             "were expected. Try a lower training.learning_rate."
         )
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
+    return float(values.mean()), standard_error(values)

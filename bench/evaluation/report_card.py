@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from bench.evaluation.decomposition import measure_decomposition
 from bench.evaluation.density import measure_density
 from bench.evaluation.generation import measure_generation
 from bench.evaluation.likelihood import measure_bounds
+from bench.evaluation.numbers import plain
 from bench.evaluation.responsibilities import active_units
 from bench.evaluation.section import Section
 from bench.files import atomic_write, write_json
@@ -128,10 +128,10 @@ def evaluate(
     for section in sections.values():
         metrics |= section.metrics
     return ReportCard(
-        _plain(metrics),
+        plain(metrics),
         examples,
         found.labels,
-        {name: _plain(section.details) for name, section in sections.items() if section.details},
+        {name: plain(section.details) for name, section in sections.items() if section.details},
         {name: file for section in sections.values() for name, file in section.files.items()},
     )
 
@@ -140,16 +140,3 @@ def _mixed(seed: int, training_seed: int) -> int:
     """A seed below 2^31 from both."""
     (word,) = np.random.SeedSequence([seed, training_seed]).generate_state(1, np.uint32)
     return int(word >> 1)
-
-
-def _plain(values: Any) -> Any:
-    """numpy scalars and arrays as Python's, and what is not finite as None."""
-    if isinstance(values, Mapping):
-        return {str(name): _plain(value) for name, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [_plain(value) for value in values]
-    if isinstance(values, np.ndarray | np.generic):
-        return _plain(values.tolist())
-    if isinstance(values, float) and not math.isfinite(values):
-        return None
-    return values

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Distribution
 
-from bench.distributions import TABLE, DiagNormal, Mixture, sample_from
+from bench.distributions import TABLE, Mixture, sample_from
 from bench.joint import Joint, Recorder, enumerate_category
-from bench.model import Model, category_of
+from bench.model import Model, category_of, normal_factor
 
 __all__ = [
     "Responsibilities",
@@ -271,9 +271,7 @@ def _means(model: Model, x: Tensor, names: tuple[str, ...]) -> Tensor:
         pi = category.probs.double()  # (B, K)
     parts = []
     for name in names:
-        factor = q.given(name, values)
-        if not isinstance(factor, DiagNormal):
-            raise TypeError(f"posterior factor {name!r} must be a DiagNormal")
+        factor = normal_factor(q, name, values)
         values[name] = factor.mean  # (B, D), or (K, B, D) where it depends on c
         mean = factor.mean.double()
         if mean.ndim == 3 and pi is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.report.summary import Line, Value
 
-__all__ = ["Column", "Section", "beside", "check", "flag", "noise", "number"]
+__all__ = ["Column", "Section", "beside", "check", "flag", "markdown_cell", "noise", "number"]
 
 
 @dataclass(frozen=True)
@@ -140,3 +140,8 @@ def flag(
         return {0.0: no, 1.0: yes}.get(value.mean, mixed)
 
     return Column(heading, meaning, (metric,), show, words=True)
+
+
+def markdown_cell(text: str) -> str:
+    """The text as a cell of a Markdown table."""
+    return text.replace("|", r"\|")

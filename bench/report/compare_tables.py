@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.report.bootstrap import Interval
+from bench.report.columns import markdown_cell
 from bench.report.compare import METRICS, Compared, Report
 from bench.report.statistics import BOOTSTRAP_SEEDS, Estimate
 
@@ -59,7 +60,7 @@ def to_markdown(report: Report) -> str:
     """A table with one row for every comparison and claim."""
     headings = ("dataset", "K", "examples", "seeds", report.a, report.b, "share", *HEADINGS)
     parts = [f"{_title(report)}\n"]
-    parts.append("| " + " | ".join(_plain(text) for text in headings) + " |")
+    parts.append("| " + " | ".join(markdown_cell(text) for text in headings) + " |")
     parts.append("|" + "|".join("---" for _ in headings) + "|")
     notes = []
     for one in report.compared:
@@ -70,7 +71,7 @@ def to_markdown(report: Report) -> str:
         ]  # fmt: skip
         for row in _claims(report, one):
             texts = [*names, *(row[heading] for heading in HEADINGS)]
-            parts.append("| " + " | ".join(_plain(text) for text in texts) + " |")
+            parts.append("| " + " | ".join(markdown_cell(text) for text in texts) + " |")
         notes += [f"{one.match.dataset}, K {_sizes(one)}: {text}\n" for text in _notes(one)]
     notes += [f"not compared: {text}\n" for text in report.missing]
     share = f"share: of the examples, how many have a lower {report.metric} under {report.a}."
@@ -202,7 +203,3 @@ def _record(report: Report, one: Compared) -> dict[str, object]:
     record["fingerprint"] = one.match.a[0]["dataset_fingerprint"]
     record["notes"] = "; ".join(one.warnings)
     return {name: "" if value is None else value for name, value in record.items()}
-
-
-def _plain(text: str) -> str:
-    return text.replace("|", r"\|")

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.report.best import BEST, TIED, UNKNOWN, WORSE
-from bench.report.columns import Column, Section
+from bench.report.columns import Column, Section, markdown_cell
 from bench.report.sections import BOUNDS, NARROW, UNITS
 from bench.report.summary import Line
 
@@ -93,10 +93,10 @@ def to_markdown(lines: Sequence[Line], sections: Sequence[Section] = (BOUNDS,)) 
             columns = _columns(section, ran)
             used |= {column.heading: column for column in columns}
             parts.append(f"### {dataset}\n")
-            parts.append("| " + " | ".join(_plain(c.heading) for c in columns) + " |")
+            parts.append("| " + " | ".join(markdown_cell(c.heading) for c in columns) + " |")
             parts.append("|" + "|".join("---" for _ in columns) + "|")
             for line in ran:
-                texts = [_plain(column.show(line)) for column in columns]
+                texts = [markdown_cell(column.show(line)) for column in columns]
                 if line.rank == BEST and section is BOUNDS:
                     place = [c.heading for c in columns].index("NELBO")
                     texts[place] = f"**{texts[place]}**"
@@ -244,7 +244,3 @@ def _rank_legend(lines: Sequence[Line]) -> list[str]:
     if any(line.rank == UNKNOWN for line in ranked):
         parts.append("?: not compared, its bounds for each example are not on disk.")
     return parts
-
-
-def _plain(text: str) -> str:
-    return text.replace("|", r"\|")
