@@ -1,5 +1,6 @@
 # make demo   sets everything up in .venv and runs the benchmark on embedded data
 # make test   sets everything up in .venv and runs the tests
+# make bench  measures how fast it is, beside others: BENCH="--quick" for minutes, BENCH=--help
 # Another interpreter: make demo PYTHON=python3.12
 
 PYTHON ?= python3.11
@@ -9,13 +10,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 SETUP := pyproject.toml setup.py constraints.txt
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint format clean
+.PHONY: demo test bench lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/bench run
 
 test: $(VENV)/.installed-test
 	$(BIN)/pytest
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python -m benchmarks $(BENCH)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -28,7 +32,7 @@ format: $(VENV)/.installed-test
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find bench priors posteriors datasets tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bench priors posteriors datasets benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
 	@command -v $(PYTHON) >/dev/null || \
@@ -41,8 +45,13 @@ $(VENV)/.installed: $(VENV)/.created $(SETUP)
 	$(PIP) -e .
 	@touch $@
 
-# With the tests' tools comes all that the demo needs.
+$(VENV)/.installed-bench: $(VENV)/.created $(SETUP)
+	@echo "Installing into $(VENV) (the first time this downloads PyTorch: minutes)"
+	$(PIP) -e '.[benchmarks]'
+	@touch $@ $(VENV)/.installed
+
+# With the tests' tools comes all that the demo and the benchmark need.
 $(VENV)/.installed-test: $(VENV)/.created $(SETUP)
 	@echo "Installing into $(VENV) (the first time this downloads PyTorch: minutes)"
 	$(PIP) -e '.[test]'
-	@touch $@ $(VENV)/.installed
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-bench

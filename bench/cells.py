@@ -1,30 +1,28 @@
-"""One cell, from its description to its trained and evaluated model."""
+"""The cells of one group, from their description to their trained and evaluated models."""
 
 from __future__ import annotations
 
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
-from bench.config import Config
+from bench.engine.replica import Epoch
 from bench.errors import BenchError, Interrupted
 from bench.evaluation.report_card import evaluate
 from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
-from bench.model import Model
+from bench.group_training import Trained, Watch, describe, train_group
+from bench.grouping import Group, hold_all, whole_groups
 from bench.store import TRAINED, Row, Store
-from bench.training import Epoch, Trainer, TrainingFailed
-from bench.tuning import TrialRecord, search
+from bench.trials import Trials
+from bench.tuning import Proposal, TrialRecord, search
 from bench.workshop import Workshop
-
-# Trials train on seeds of their own, so that the reported seeds are fresh to the chosen setting.
-TRIAL_SEED = 1_000_000
 
 
 @dataclass
@@ -35,37 +33,95 @@ class Events:
     trying: Callable[[Cell, int, dict[str, Any]], None] = lambda *_: None
     trial: Callable[[Cell, TrialRecord], None] = lambda *_: None
     phase: Callable[[Cell, str], None] = lambda *_: None
+    notice: Callable[[Cell, str], None] = lambda *_: None
     stop: Callable[[], bool] = lambda: False
 
 
-def run_cell(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Row:
-    """Tune (where asked), train and evaluate one cell, and write everything to its folder.
+def run_group(
+    group: Group, workshop: Workshop, store: Store, events: Events
+) -> Iterator[tuple[Cell, Row]]:
+    """Tune (where asked), train and evaluate cells that differ in their seed alone.
 
-    A failure is recorded with its traceback and returned as a row; only an interruption is
-    raised.
+    They train as one program; everything is written to their folders. A failure is recorded with
+    its traceback and given as a row; only an interruption is raised.
+
+    Yields:
+        Each cell as it ends, with its row.
 
     Raises:
-        Interrupted: the run was asked to stop; the cell's state is saved.
+        Interrupted: the run was asked to stop; the cells' state is saved.
     """
-    folder = store.folder(cell.id)
-    with store.hold(cell, events.stop):
-        finished = store.row(cell.id)
-        if workshop.fresh:
-            store.forget(cell)  # only now, so that an interrupted run has lost no other cell
-        elif finished is not None and finished["status"] == "ok":
-            return finished  # by another run on this store, while this one waited
-        folder.mkdir(parents=True, exist_ok=True)
-        return _attempt(cell, workshop, store, events)
+    with hold_all(group, store, events.stop):
+        todo = []
+        for cell in group:
+            finished = store.row(cell.id)
+            if workshop.fresh:
+                store.forget(cell)  # only now, so that an interrupted run has lost no other cell
+            elif finished is not None and finished["status"] == "ok":
+                yield cell, finished  # by another run on this store, while this one waited
+                continue
+            store.folder(cell.id).mkdir(parents=True, exist_ok=True)
+            todo.append(cell)
+        wanted = {cell.id for cell in todo}
+        untrained = [c for c in todo if workshop.fresh or store.trained(c) is None]
+        for members in whole_groups(untrained, store):
+            trained = _train(members, wanted, workshop, store, events)
+            for cell in members:
+                if cell.id in wanted:
+                    yield cell, _end(cell, trained[cell.id], workshop, store, events)
+        waiting = {cell.id for cell in untrained}
+        for cell in todo:
+            if cell.id not in waiting:
+                yield cell, _end(cell, None, workshop, store, events)
 
 
-def _attempt(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Row:
-    folder = store.folder(cell.id)
+def _train(
+    group: Group, wanted: Collection[str], workshop: Workshop, store: Store, events: Events
+) -> dict[str, Trained | Exception]:
+    """Tune and train a group; nobody listens to cells that are not ``wanted``."""
+    heard = [cell for cell in group if cell.id in wanted]
+    first = heard[0]
+    torch.set_num_threads(workshop.threads)
     try:
-        row = _run(cell, workshop, folder, store, events)
+        tuned = _tune(first, workshop, store, events) if first.settings["tuning"] else {}
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
-        write_text(folder / "traceback.txt", traceback.format_exc())
+        return dict.fromkeys((cell.id for cell in group), error)
+    for cell in heard:
+        events.phase(cell, "train")
+
+    def hear(cell: Cell, epoch: Epoch) -> None:
+        if cell.id in wanted:
+            events.epoch(cell, epoch, None)
+
+    watch = Watch(hear, partial(events.notice, first), events.stop)
+    return train_group(group, workshop, store, tuned, watch)
+
+
+def _end(
+    cell: Cell,
+    trained: Trained | Exception | None,
+    workshop: Workshop,
+    store: Store,
+    events: Events,
+) -> Row:
+    """Evaluate a cell, and record how it ended.
+
+    Args:
+        cell: the cell.
+        trained: its model, why it has none, or None where the store has one.
+        workshop, store, events: as in ``run_group``.
+    """
+    folder = store.folder(cell.id)
+    try:
+        if isinstance(trained, Exception):
+            raise trained
+        row = _evaluate(cell, trained or _read(cell, workshop, store), workshop, store, events)
+    except (Interrupted, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        write_text(folder / "traceback.txt", "".join(traceback.format_exception(error)))
         reason = str(error).strip() or type(error).__name__
         if not isinstance(error, BenchError):
             reason = f"{type(error).__name__}: {reason}"
@@ -76,95 +132,49 @@ def _attempt(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Ro
     return row
 
 
-def _run(cell: Cell, workshop: Workshop, folder: Path, store: Store, events: Events) -> Row:
-    threads = _threads(folder, workshop.threads)
-    torch.set_num_threads(threads)
-    trained = None if workshop.fresh else store.trained(cell)
-    if trained is not None:
-        training: dict[str, Any] = json.loads((trained / "training.json").read_text())
-        values = training["tuned"]
-    else:
-        values = _tune(cell, workshop, store.out, events) if cell.settings["tuning"] else {}
-    config, components = workshop.settings(cell, values)
-    options = {f"{kind}_options": cell.settings[kind] for kind in ("dataset", "prior", "posterior")}
-    described = {
-        **cell.settings,
-        **options,
-        "cell": cell.id,
-        "dataset": cell.dataset,
-        "prior": cell.prior,
-        "posterior": cell.posterior,
-        "components": components,
-        "seed": cell.seed,
-        "tuned": values,
-        "threads": threads,
-        **{name: getattr(config, name).model_dump() for name in ("training", "model")},
-    }
+def _read(cell: Cell, workshop: Workshop, store: Store) -> Trained:
+    """The model that this cell, or one that differs only in its evaluation, has trained."""
+    found, folder = store.trained(cell), store.folder(cell.id)
+    if found is None:
+        raise BenchError("its trained model has gone; run the same command again")
+    if found != folder:
+        for name in TRAINED:
+            with atomic_write(folder / name) as stream:
+                stream.write((found / name).read_bytes())
+    facts: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    config, components = workshop.settings(cell, facts["tuned"])
+    described = describe(cell, config, components, facts["tuned"], facts["threads"])
     write_json(folder / "config.json", described)
-
     model = workshop.model(cell, config, components, cell.seed)
-    if trained is None:
-        events.phase(cell, "train")
-        training = _train(cell, workshop, config, model, folder, events)
-        training |= {"tuned": values, "components": components, "threads": threads}
-        write_json(folder / "training.json", training)
-        store.keep_trained(cell)
-    else:
-        if trained != folder:
-            for name in TRAINED:
-                with atomic_write(folder / name) as stream:
-                    stream.write((trained / name).read_bytes())
-        weights = torch.load(folder / "model.pt", map_location=workshop.device, weights_only=True)
-        model.load_state_dict(weights)
+    weights = torch.load(folder / "model.pt", map_location=workshop.device, weights_only=True)
+    model.load_state_dict(weights)
+    return Trained(model, facts)
 
+
+def _evaluate(
+    cell: Cell, trained: Trained, workshop: Workshop, store: Store, events: Events
+) -> Row:
     started = time.perf_counter()
     card = evaluate(
-        model,
+        trained.model,
         workshop.data(cell.dataset),
-        config.evaluation,
+        workshop.config.for_dataset(cell.dataset).evaluation,
         store.out / "classifiers",
         events.stop,
         lambda what: events.phase(cell, f"evaluate: {what}"),
     )
-    card.write(folder)
+    card.write(store.folder(cell.id))
     return {
         "status": "ok",
         "reason": "",
         "device": workshop.device.type,
         "evaluation_seconds": round(time.perf_counter() - started, 3),
-        **training,
+        **trained.facts,
         **card.metrics,
     }
 
 
-def _train(
-    cell: Cell, workshop: Workshop, config: Config, model: Model, folder: Path, events: Events
-) -> dict[str, Any]:
-    """Train to the best validation bound; what the row says of it."""
-    pixels = workshop.pixels(cell.dataset)
-    trainer = Trainer(model, pixels, config.training, cell.seed, folder / "checkpoint.pt")
-    progress = trainer.run(lambda epoch: events.epoch(cell, epoch, None), events.stop)
-    trainer.save()  # a run that is killed before the model is written need not train again
-    _write_history(folder / "history.csv", progress.history)
-    with atomic_write(folder / "model.pt") as stream:
-        torch.save({name: value.cpu() for name, value in model.state_dict().items()}, stream)
-    return {
-        "epochs": progress.epoch,
-        "best_epoch": progress.best_epoch,
-        "validation_bound": progress.best_bound,
-        "seconds": round(progress.seconds, 3),
-    }
-
-
-def _threads(folder: Path, wanted: int) -> int:
-    """Those with which the cell was begun, where it goes on: sums depend on how they are split."""
-    if (folder / "checkpoint.pt").exists() and (folder / "config.json").exists():
-        begun: int = json.loads((folder / "config.json").read_text()).get("threads", wanted)
-        return begun
-    return wanted
-
-
-def _tune(cell: Cell, workshop: Workshop, out: Path, events: Events) -> dict[str, Any]:
+def _tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> dict[str, Any]:
     """The best values of the cell's search, on the valid validation bound alone."""
     events.phase(cell, "tune")
     space = workshop.config.for_dataset(cell.dataset).tuning.ranges
@@ -174,27 +184,23 @@ def _tune(cell: Cell, workshop: Workshop, out: Path, events: Events) -> dict[str
         for option, declared in plugin.search_space.items():
             chosen.setdefault(f"{kind}s.{name}.{option}", declared)
 
-    def objective(number: int, values: dict[str, Any]) -> float:
-        events.trying(cell, number, values)
-        config, components = workshop.settings(cell, values)
-        seed = TRIAL_SEED + number
-        model = workshop.model(cell, config, components, seed)
-        trainer = Trainer(model, workshop.pixels(cell.dataset), config.training, seed)
-        try:
-            progress = trainer.run(lambda epoch: events.epoch(cell, epoch, number), events.stop)
-        except BenchError:
-            raise
-        except Exception as error:  # out of memory, say: this setting fails, not the search
-            raise TrainingFailed(f"{type(error).__name__}: {error}") from error
-        return progress.best_bound
+    trials = Trials(
+        cell, workshop, lambda number, epoch: events.epoch(cell, epoch, number), events.stop
+    )
+
+    def objective(proposals: Sequence[Proposal]) -> Sequence[float | BenchError]:
+        for proposal in proposals:
+            events.trying(cell, proposal.number, proposal.params)
+        return trials(proposals)
 
     tuning = cell.settings["tuning"]
     result = search(
         chosen,
         objective,
         trials=tuning["trials"],
+        batch=tuning["batch"],
         seed=tuning["seed"],
-        journal=out / "tuning.journal",
+        journal=store.out / "tuning.journal",
         study=study_name(cell),
         on_trial=lambda record: events.trial(cell, record),
     )
@@ -207,9 +213,3 @@ def study_name(cell: Cell) -> str:
     settings = {**cell.settings, "tuning": tuning}
     any_seed = Cell(cell.dataset, cell.prior, cell.posterior, "", cell.components, 0, settings)
     return f"{cell.dataset}-{cell.prior}-{cell.posterior}-{any_seed.id}"
-
-
-def _write_history(path: Path, history: Iterable[Epoch]) -> None:
-    lines = [",".join(Epoch.__dataclass_fields__)]
-    lines += [",".join(str(value) for value in asdict(record).values()) for record in history]
-    write_text(path, "\n".join(lines) + "\n")

@@ -72,6 +72,7 @@ class TrainingConfig(Section):
     patience: PositiveInt
     initialisation: Literal["glorot", "he"]
     normalise_gradients: bool
+    precision: Literal["float32", "tf32", "bfloat16"]
     temperature_start: PositiveFloat
     temperature_floor: PositiveFloat
     temperature_decay: NonNegativeFloat
@@ -121,6 +122,7 @@ class TuningConfig(Section):
     """The search over settings: how many trials, and in which ranges."""
 
     trials: NonNegativeInt
+    batch: PositiveInt
     seed: NonNegativeInt
     space: dict[str, dict[str, Any]]
 
@@ -142,3 +144,6 @@ class EngineConfig(Section):
 
     threads: NonNegativeInt
     device: Annotated[str, AfterValidator(device)]
+    mode: Literal["auto", "eager", "compile", "graph"]
+    break_even: NonNegativeInt
+    replicas: NonNegativeInt

@@ -51,8 +51,9 @@ class OneHotCategorical(Distribution):
 
     def transform(self, gumbel: Tensor) -> Tensor:
         """The exact one-hot draw that standard Gumbel noise stands for."""
-        winner = (self.logits + gumbel).argmax(-1)
-        return F.one_hot(winner, self.event_shape[0]).to(self.logits.dtype)
+        winner = (self.logits + gumbel).argmax(-1, keepdim=True)
+        places = torch.arange(self.event_shape[0], device=winner.device)
+        return (winner == places).to(self.logits.dtype)  # torch's one_hot looks at values
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None

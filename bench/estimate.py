@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.bounds import elbo_enumerated, importance_log_likelihood
+from bench.engine.batches import Pixels, blocks, epoch_generator, steps_an_epoch
+from bench.engine.replica import Replica
 from bench.grid import Cell
 from bench.preparation import Prepared
 from bench.terminal import duration
-from bench.training import Pixels, Trainer, batches, epoch_generator, validation_bound
+from bench.training import ReplicaTrainer, validation_bound
 from bench.workshop import Workshop
 
 TIMED_STEPS = 3
@@ -73,19 +75,21 @@ def time_cell(cell: Cell, workshop: Workshop) -> tuple[float, float]:
     model = workshop.model(cell, config, cell.components, cell.seed)
     pixels = workshop.pixels(cell.dataset)
     some = Pixels(pixels.train, pixels.validation[:TIMED_ROWS], pixels.scale, pixels.binary)
-    trainer = Trainer(model, some, config.training, cell.seed)
+    trainer = ReplicaTrainer([Replica(model, config.training, cell.seed)], some)
+    steps, size = steps_an_epoch(pixels, config.training.batch_size)
     generator = epoch_generator(cell.seed, 0, workshop.device)
-    size = min(config.training.batch_size, len(pixels.train))
-    steps = iter(batches(model, some, size, generator))
+    block = next(blocks(model, some, size, [generator]))
+    one = torch.ones(1, device=workshop.device)
     times = []
-    for _ in range(min(TIMED_STEPS + 1, len(pixels.train) // size)):
-        x, noise = next(steps)
-        times.append(_seconds(partial(trainer.step, x, noise, 1.0, 1.0)))
+    for index in range(min(TIMED_STEPS + 1, len(block))):
+        part = block.part(index, index + 1)
+        times.append(_seconds(partial(trainer.steps.run, part, one, one)))
     step = min(times)  # the first also pays for warming up
 
     rows = some.validation
-    check = _seconds(lambda: validation_bound(model, rows, trainer.validation_noise))
-    epoch = step * (len(pixels.train) // size) + check * len(pixels.validation) / len(rows)
+    noise = {name: value[: len(rows)] for name, value in trainer.validation_noise.items()}
+    check = _seconds(lambda: validation_bound(trainer.population, rows, noise))
+    epoch = step * steps + check * len(pixels.validation) / len(rows)
 
     test = len(workshop.data(cell.dataset).test_x)
     prior = model.joint_prior()

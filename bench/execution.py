@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 import torch
 
-from bench.cells import Events, run_cell
+from bench.cells import Events, run_group
 from bench.config import Config
 from bench.errors import Interrupted
 from bench.grid import Cell
+from bench.grouping import Group
 from bench.registry import Registry
 from bench.store import Row, Store
 from bench.training import Epoch
@@ -37,6 +38,8 @@ class Listener(Protocol):
     def trying(self, cell: Cell, trial: int, values: dict[str, Any]) -> None: ...
 
     def trial(self, cell: Cell, record: TrialRecord) -> None: ...
+
+    def notice(self, cell: Cell, text: str) -> None: ...
 
     def ended(self, cell: Cell, row: Row) -> None: ...
 
@@ -123,29 +126,35 @@ class Stop:
 
 
 def execute(
-    cells: Sequence[Cell], job: Job, workers: int, listener: Listener, workshop: Workshop
+    groups: Sequence[Group], job: Job, workers: int, listener: Listener, workshop: Workshop
 ) -> Outcome:
-    """Run ``cells`` here, in ``workshop``, or in ``workers`` processes with one of their own."""
+    """Run ``groups`` here, in ``workshop``, or in ``workers`` processes with one of their own."""
     if workers <= 1:
-        return _here(cells, workshop, Store(job.out), listener)
+        return _here(groups, workshop, Store(job.out), listener)
     from bench.workers import in_processes
 
-    return in_processes(cells, job, workers, listener)
+    return in_processes(groups, job, workers, listener)
 
 
-def _here(cells: Sequence[Cell], workshop: Workshop, store: Store, listener: Listener) -> Outcome:
+def _here(groups: Sequence[Group], workshop: Workshop, store: Store, listener: Listener) -> Outcome:
     stop = Stop()
     events = Events(
-        listener.epoch, listener.trying, listener.trial, listener.phase, stop.flag.is_set
+        listener.epoch,
+        listener.trying,
+        listener.trial,
+        listener.phase,
+        listener.notice,
+        stop.flag.is_set,
     )
     with stop.on_signals():
-        for cell in cells:
-            listener.started(cell)
+        for group in groups:
+            for cell in group:
+                listener.started(cell)
             try:
-                row = run_cell(cell, workshop, store, events)
+                for cell, row in run_group(group, workshop, store, events):
+                    listener.ended(cell, row)
+                    if stop.flag.is_set():
+                        return Outcome.INTERRUPTED
             except Interrupted:
-                return Outcome.INTERRUPTED
-            listener.ended(cell, row)
-            if stop.flag.is_set():
                 return Outcome.INTERRUPTED
     return Outcome.DONE

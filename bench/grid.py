@@ -17,7 +17,7 @@ from bench.registry import Registry
 
 # Raised when a change to the harness changes the numbers of an unchanged configuration: of its
 # trained model, or of what is then measured on it.
-TRAINING_NUMERICS = 1
+TRAINING_NUMERICS = 2
 EVALUATION_NUMERICS = 3
 
 
@@ -47,6 +47,12 @@ class Cell:
     def id(self) -> str:
         """A hash of all that can change the cell's numbers."""
         return _digest([self._identity(self.settings), TRAINING_NUMERICS, EVALUATION_NUMERICS], 12)
+
+    @cached_property
+    def family(self) -> str:
+        """A hash of all but the seed: cells that agree in it can train as one program."""
+        identity = {**self._identity(self.settings), "seed": None}
+        return _digest([identity, TRAINING_NUMERICS, EVALUATION_NUMERICS], 12)
 
     @cached_property
     def training_id(self) -> str:
@@ -231,7 +237,12 @@ def tuning_settings(config: Config, pair: Pair, components_fixed: bool) -> dict[
         if key.startswith("training.temperature") and not pair.categorical:
             continue  # nothing is relaxed: the trials would differ in nothing
         space[key] = dict(table)
-    return {"trials": config.tuning.trials, "seed": config.tuning.seed, "space": space}
+    return {
+        "trials": config.tuning.trials,
+        "batch": config.tuning.batch,
+        "seed": config.tuning.seed,
+        "space": space,
+    }
 
 
 def _source_hash(info: PluginInfo) -> str:

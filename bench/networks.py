@@ -17,6 +17,7 @@ from torch.distributions import Distribution
 
 from bench.distributions import AdditiveNormal, DiagNormal, OneHotCategorical
 from bench.joint import Factor, Values
+from bench.precision import lowered
 from bench.spec import Spec
 
 __all__ = [
@@ -89,12 +90,21 @@ class Linear(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         if len(self.inputs) == 1:
-            return F.linear(inputs[0], self.weight, self.bias)
+            return affine(inputs[0], self.weight, self.bias)
         parts = self.weight.split(self.inputs, dim=1)
-        total = F.linear(inputs[0], parts[0], self.bias)
+        total = affine(inputs[0], parts[0], self.bias)
         for value, weight in zip(inputs[1:], parts[1:], strict=True):
-            total = total + F.linear(value, weight)
+            total = total + affine(value, weight)
         return total
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``weight x + bias``, multiplied in the training's precision, in the dtype of ``x``."""
+    if not lowered():
+        return F.linear(x, weight, bias)
+    low = torch.bfloat16
+    shift = None if bias is None else bias.to(low)
+    return F.linear(x.to(low), weight.to(low), shift).to(x.dtype)
 
 
 class GatedLinear(nn.Module):
@@ -140,7 +150,7 @@ class AdditiveGaussianHead(nn.Module):
 
     def forward(self, h: Tensor) -> Callable[[Tensor], AdditiveNormal]:
         features, table = self.linear.weight.split(self.linear.inputs, dim=1)
-        row = self._parts(F.linear(h, features, self.linear.bias))
+        row = self._parts(affine(h, features, self.linear.bias))
         column_loc, column_log_variance = self._parts(table.T)  # (K, D) each
 
         def given(c: Tensor) -> AdditiveNormal:
@@ -204,8 +214,8 @@ class Features:
 
     def __init__(self, trunk: Trunk, x: Tensor) -> None:
         self.top: Tensor = trunk.top(x)  # (B, H)
-        self._trunk = trunk
-        self._data = {name: layer(x) for name, layer in trunk.data.items()}
+        self._trunk, self._x = trunk, x
+        self._data: dict[str, Tensor] = {}
 
     def chain(self, head: Callable[[str, Tensor], HeadOutput]) -> dict[str, Factor]:
         """The continuous factors, in order, from one function of (name, features)."""
@@ -219,6 +229,8 @@ class Features:
         trunk = self._trunk
 
         def factor(values: Values) -> Distribution:
+            if name not in self._data:  # a VampPrior never asks for its pseudo-inputs' lower latent
+                self._data[name] = trunk.data[name](self._x)
             above = trunk.parent[name](values[parent])
             made = head(name, trunk.merge[name](self._data[name], above))
             return made if isinstance(made, Distribution) else made(values)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, register_kl
 
+from bench.precision import products_are_exact
+
 __all__ = ["AdditiveNormal", "DiagNormal", "normal_products"]
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -16,7 +18,8 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 def _product_dtype(value: Tensor) -> torch.dtype:
     """Expanding the square cancels, so every product outside of training is in float64."""
-    return value.dtype if torch.is_grad_enabled() else torch.float64
+    trains = torch.is_grad_enabled() and products_are_exact()
+    return value.dtype if trains else torch.float64
 
 
 class DiagNormal(Distribution):

@@ -11,9 +11,11 @@ import torch
 
 from bench.config import Config, default_preset, load_config
 from bench.config_check import check_names
+from bench.engine.choice import choose_replicas, size_of_step
 from bench.errors import DataError, PluginError, UsageError
 from bench.execution import Job, resolve_device, share_cores
 from bench.grid import Cell, Plan, make_plan, select_datasets
+from bench.grouping import Group, make_groups
 from bench.registry import Registry
 from bench.store import Store
 from bench.workshop import Workshop
@@ -63,6 +65,7 @@ class Prepared:
         config: the settings.
         plan: all cells and skipped pairs.
         todo: the cells that are not finished yet.
+        groups: the same, those together that train as one program.
         job: what a worker needs.
         workshop: the main process's own, with the data loaded.
         workers: processes.
@@ -71,6 +74,7 @@ class Prepared:
     config: Config
     plan: Plan
     todo: tuple[Cell, ...]
+    groups: tuple[Group, ...]
     job: Job
     workshop: Workshop
     workers: int
@@ -115,9 +119,20 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     workers, threads = share_cores(
         request.workers, config.engine.threads, len(todo), device, hidden
     )
+    if config.engine.mode == "graph" and not device.startswith("cuda"):
+        notice("engine.mode = graph needs a CUDA device: steps run eagerly")
     workshop.threads, workshop.fresh = threads, request.fresh
+    sizes = {name: _replicas(workshop, name, len(todo), workers, device) for name in names}
+    groups = make_groups(todo, sizes, None if request.fresh else store)
     job = Job(config, registry.plugins, roots, device, out, threads, request.fresh)
-    return Prepared(config, plan, todo, job, workshop, workers)
+    return Prepared(config, plan, todo, groups, job, workshop, min(workers, max(1, len(groups))))
+
+
+def _replicas(workshop: Workshop, name: str, cells: int, workers: int, device: str) -> int:
+    """How many seeds of a cell on this dataset train together."""
+    config, data = workshop.config.for_dataset(name), workshop.data(name)
+    step = size_of_step(config.training.batch_size, config.model.hidden, data.event_shape)
+    return choose_replicas(config.engine.replicas, device, cells, workers, step)
 
 
 def _check_plugins(registry: Registry, config: Config, notice: Callable[[str], None]) -> None:

@@ -130,7 +130,7 @@ def _train(
         with Display(console, prepared.todo, epochs) as display:
             listener = Recorder(display, tracker, store, tags)
             outcome = execute(
-                prepared.todo, prepared.job, prepared.workers, listener, prepared.workshop
+                prepared.groups, prepared.job, prepared.workers, listener, prepared.workshop
             )
     finally:
         statuses = {Outcome.DONE: "FINISHED", Outcome.INCOMPLETE: "FAILED"}
@@ -186,6 +186,10 @@ class Recorder:
         run = self.trials.pop((cell.id, record.number), None)
         if run is not None:
             run.finish("FAILED" if record.value is None else "FINISHED", metrics)
+
+    def notice(self, cell: Cell, text: str) -> None:
+        """Something about a cell was not done as it was asked."""
+        self.display.notice(cell, text)
 
     def ended(self, cell: Cell, row: Row) -> None:
         """A cell is finished or has failed: its row is on disk already."""

@@ -119,6 +119,10 @@ class Display:
         value = "failed" if record.value is None else f"nelbo {-record.value:.2f}"
         self._say(f"  trial {record.number} of {cell.label}: {value} {record.params}")
 
+    def notice(self, cell: Cell, text: str) -> None:
+        """Something about a cell was not done as it was asked."""
+        self._say(f"{cell.label}: {text}", "yellow")
+
     def ended(self, cell: Cell, row: Row) -> None:
         """A cell is finished or has failed."""
         self.running.pop(cell.id, None)

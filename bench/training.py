@@ -1,4 +1,4 @@
-"""Training one cell: a pure step, annealing, early stopping on a valid bound, checkpoints.
+"""Training the replicas of one cell: epochs, validation, checkpoints.
 
 The protocol is the paper's, with the details it leaves open from the VampPrior code. Noise is
 seeded by (seed, epoch), so that a run that was killed goes on from its last checkpoint with the
@@ -9,155 +9,223 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from bench.config import TrainingConfig
-from bench.errors import BenchError, Interrupted
+from bench.engine.adam import Adam
+from bench.engine.batches import Pixels, blocks, epoch_generator
+from bench.engine.choice import make_steps
+from bench.engine.population import NotStackable, Population
+from bench.engine.replica import (
+    Epoch,
+    Progress,
+    Replica,
+    TrainingFailed,
+    beta_at,
+    temperature_at,
+)
+from bench.engine.steps import Eager, Mode
+from bench.errors import Interrupted
 from bench.files import atomic_write
 from bench.joint import Values
 from bench.model import Model
-from bench.networks import Linear
+
+__all__ = ["Epoch", "Pixels", "Progress", "Replica", "ReplicaTrainer", "Trainer", "TrainingFailed"]
 
 VALIDATION_SEED = 777
-NOISE_BLOCK = 64  # steps whose latent noise is drawn in one call
-VALIDATION_ROWS = 2500
+VALIDATION_ROWS = 2500  # rows decoded at once on a CPU; a GPU takes all of them
+REPACK = 0.5  # compiled and captured steps keep stopped replicas until so few are left
 
 
-class TrainingFailed(BenchError):
-    """Training produced a number that is not finite."""
+def validation_bound(
+    population: Population, x: Tensor, noise: Values
+) -> tuple[list[float], list[float]]:
+    """Mean and standard error of a valid bound of each replica: exact categories, beta 1."""
+    rows = len(x) if x.is_cuda else VALIDATION_ROWS
+    bound = population.bounds(x, noise, rows).double()  # (R, N)
+    error = bound.std(dim=1) / math.sqrt(bound.shape[1])
+    return bound.mean(dim=1).tolist(), error.tolist()
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """What training may see of a dataset: no labels.
+class ReplicaTrainer:
+    """Trains replicas of one cell together, each to its own best validation bound.
 
-    Attributes:
-        train: uint8 grey levels or float32 values, (N, P), on the training device.
-        validation: frozen evaluation array, (N', P).
-        scale: what one grey level is worth as a probability.
-        binary: whether training rows are redrawn as Bernoulli samples every step.
+    A replica that has stopped leaves the others to go on: at once where steps run eagerly, else
+    when no more than half are left, since a compiled or captured step has a fixed size.
+
+    Args:
+        replicas: the models with their settings and seeds, of one shape.
+        pixels: training and validation data on the models' device.
+        mode: how steps run.
+        checkpoint: where the state is kept while training; None for none.
+        notice: told in one line what had to be done otherwise than asked.
+
+    Raises:
+        NotStackable: the models or their settings differ in more than replicas may.
     """
 
-    train: Tensor
-    validation: Tensor
-    scale: float
-    binary: bool
+    def __init__(
+        self,
+        replicas: Sequence[Replica],
+        pixels: Pixels,
+        mode: Mode = "eager",
+        checkpoint: Path | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.replicas, self.pixels, self.mode = list(replicas), pixels, mode
+        self.checkpoint, self.notice = checkpoint, notice
+        self.device = pixels.train.device
+        first = self.replicas[0]
+        self.config = first.config
+        fixed = torch.Generator(self.device).manual_seed(VALIDATION_SEED)
+        self.validation_noise = first.model.noise((len(pixels.validation),), fixed)
+        self.number = 0
+        if checkpoint is not None and checkpoint.exists():
+            self._restore(checkpoint)
+        else:
+            self._pack(self.replicas)
 
+    def run(
+        self,
+        on_epoch: Callable[[Replica, Epoch], None] = lambda *_: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train until no replica gets better; leaves the best parameters in each model.
 
-@dataclass(frozen=True)
-class Epoch:
-    """One line of the history; bounds are mean nats a datum."""
+        A replica whose numbers are not finite stops, and says so in ``progress.failure``.
 
-    epoch: int
-    objective: float
-    validation_bound: float
-    validation_se: float
-    beta: float
-    temperature: float
-    seconds: float
+        Raises:
+            Interrupted: ``stop`` answered True after an epoch; the state is saved.
+        """
+        saved = time.monotonic()
+        while not self.finished():
+            for replica, record in self.epoch():
+                on_epoch(replica, record)
+            if stop():
+                self.save()
+                raise Interrupted(f"stopped after epoch {self.number}")
+            if time.monotonic() - saved > self.config.checkpoint_seconds:
+                self.save()
+                saved = time.monotonic()
+        for replica in self.replicas:
+            if replica.best:
+                replica.model.load_state_dict(replica.best)
 
+    def finished(self) -> bool:
+        """Whether every replica has stopped."""
+        return all(replica.finished() for replica in self.replicas)
 
-@dataclass
-class Progress:
-    """Early stopping and history, all that a checkpoint holds beside tensors."""
+    def epoch(self) -> list[tuple[Replica, Epoch]]:
+        """One pass over the training data, one look at the validation bound."""
+        self._repack()
+        started = time.perf_counter()
+        number = self.number + 1
+        beta = [beta_at(number, r.config.warmup_epochs) for r in self.packed]
+        temperature = [temperature_at(number, r.config) for r in self.packed]
+        total, steps = self.steps_of(number, beta, temperature)
+        losses = (total / steps).tolist()  # the only synchronisation of an epoch, with validation
+        bounds, errors = validation_bound(
+            self.population, self.pixels.validation, self.validation_noise
+        )
+        seconds = (time.perf_counter() - started) / len(self.packed)
+        self.number = number
+        found = []
+        for index, replica in enumerate(self.packed):
+            if replica.finished():
+                continue  # its parameters move on until the next packing; nobody looks
+            record = Epoch(
+                number,
+                -losses[index],
+                bounds[index],
+                errors[index],
+                beta[index],
+                temperature[index],
+                seconds,
+            )
+            replica.note(record, partial(self.population.state, index))
+            if not replica.progress.failure:
+                found.append((replica, record))
+        return found
 
-    epoch: int = 0
-    best_epoch: int = 0
-    best_bound: float = -math.inf
-    stale: int = 0
-    history: list[Epoch] = field(default_factory=list)
+    def steps_of(
+        self, number: int, beta: Sequence[float], temperature: Sequence[float]
+    ) -> tuple[Tensor, int]:
+        """The steps of one epoch: the sum of the objectives (R,), not waited for, and the count."""
+        like = self.optimiser.rates
+        betas, temperatures = like.new_tensor(beta), like.new_tensor(temperature)
+        generators = [epoch_generator(r.seed, number, self.device) for r in self.packed]
+        total, steps = torch.zeros_like(like, dtype=torch.float64), 0
+        model, size = self.packed[0].model, self.config.batch_size
+        for block in blocks(model, self.pixels, size, generators):
+            total += self.steps.run(block, betas, temperatures)
+            steps += len(block)
+        return total, steps
 
-    @property
-    def seconds(self) -> float:
-        return sum(record.seconds for record in self.history)
+    def save(self) -> None:
+        """Write the whole state to the checkpoint, atomically."""
+        if self.checkpoint is None:
+            return
+        kept = [{"progress": asdict(r.progress), "best": r.best} for r in self.replicas]
+        packed = [
+            {"index": self.replicas.index(replica), "model": model, "optimiser": optimiser}
+            for replica, model, optimiser in self._unpacked()
+        ]
+        with atomic_write(self.checkpoint) as stream:
+            torch.save({"number": self.number, "replicas": kept, "packed": packed}, stream)
 
+    def _restore(self, path: Path) -> None:
+        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        self.number = state["number"]
+        for replica, kept in zip(self.replicas, state["replicas"], strict=True):
+            replica.best = kept["best"]
+            progress = dict(kept["progress"])
+            progress["history"] = [Epoch(**record) for record in progress["history"]]
+            replica.progress = Progress(**progress)
+        packed = [self.replicas[part["index"]] for part in state["packed"]]
+        for replica, part in zip(packed, state["packed"], strict=True):
+            replica.model.load_state_dict(part["model"])
+        self._pack(packed, [part["optimiser"] for part in state["packed"]])
 
-def beta_at(epoch: int, warmup: int) -> float:
-    """The weight of the divergences: linear from 1/warmup at epoch 1 to 1 (PROTOCOL)."""
-    return 1.0 if warmup == 0 else min(1.0, epoch / warmup)
+    def _unpacked(self) -> list[tuple[Replica, dict[str, Tensor], dict[str, Any]]]:
+        return [
+            (replica, self.population.state(index), self.optimiser.state(index))
+            for index, replica in enumerate(self.packed)
+        ]
 
+    def _pack(self, replicas: Sequence[Replica], optimiser: Sequence[Any] = ()) -> None:
+        """Make one program of these replicas."""
+        configs = [replica.config for replica in replicas]
+        if len({(c.batch_size, c.precision, c.normalise_gradients) for c in configs}) > 1:
+            raise NotStackable("replicas must share batch_size, precision and normalise_gradients")
+        self.packed = list(replicas)
+        self.population = Population([replica.model for replica in replicas])
+        rates = [config.learning_rate for config in configs]
+        self.optimiser = Adam(self.population.learned, rates, self.population.stacked)
+        if optimiser:
+            self.optimiser.load(optimiser)
+        shared = self.population.blocks_of() if self.config.normalise_gradients else None
+        eager = Eager(self.population, self.optimiser, self.config.precision, shared)
+        self.steps = make_steps(self.mode, eager, self.notice)
 
-def temperature_at(epoch: int, config: TrainingConfig) -> float:
-    r"""Gumbel-Softmax temperature: :math:`\tau \leftarrow \max(\tau e^{-r e}, \tau_{min})` each
-    epoch e, compounding, hence :math:`\tau_0 e^{-r e(e+1)/2}` above the floor."""
-    compounded = math.exp(-config.temperature_decay * epoch * (epoch + 1) / 2)
-    return max(config.temperature_start * compounded, config.temperature_floor)
-
-
-def objective(
-    model: Model, x: Tensor, noise: Values, beta: Tensor | float, temperature: Tensor | float
-) -> Tensor:
-    """The scalar that is minimised: pure in (parameters, x, noise, beta, temperature)."""
-    return -model.terms(x, noise, temperature).elbo(beta).mean()
-
-
-def epoch_generator(seed: int, epoch: int, device: torch.device) -> torch.Generator:
-    """The noise of one epoch, whatever happened before it."""
-    words = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
-    return torch.Generator(device).manual_seed(int(words[0] >> np.uint64(1)))
-
-
-def binarize(rows: Tensor, scale: float, generator: torch.Generator) -> Tensor:
-    """Bernoulli samples of grey rows, as float32: x ~ Bernoulli(level * scale)."""
-    uniform = torch.rand(rows.shape, generator=generator, device=rows.device)
-    return (uniform < rows * scale).float()
-
-
-def batches(
-    model: Model, pixels: Pixels, size: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-    """Shuffled training batches of equal size with the noise of their latents."""
-    train = pixels.train
-    size = min(size, len(train))
-    steps = len(train) // size
-    order = torch.randperm(len(train), generator=generator, device=train.device)
-    for start in range(0, steps, NOISE_BLOCK):
-        count = min(NOISE_BLOCK, steps - start)
-        noise = model.noise((count, size), generator)
-        for offset in range(count):
-            first = (start + offset) * size
-            rows = train.index_select(0, order[first : first + size])
-            x = binarize(rows, pixels.scale, generator) if pixels.binary else rows
-            yield x, {name: value[offset] for name, value in noise.items()}
-
-
-@torch.no_grad()
-def validation_bound(model: Model, x: Tensor, noise: Values) -> tuple[float, float]:
-    """Mean and standard error of a valid bound: exact categories, beta 1, fixed noise."""
-    prior = model.joint_prior()
-    dtype = next(model.parameters()).dtype
-    parts = []
-    for start in range(0, len(x), VALIDATION_ROWS):
-        rows = slice(start, start + VALIDATION_ROWS)
-        part = {name: value[rows] for name, value in noise.items()}
-        parts.append(model.terms(x[rows].to(dtype), part, prior=prior).elbo())
-    bound = torch.cat(parts).double()
-    return float(bound.mean()), float(bound.std() / math.sqrt(len(bound)))
-
-
-def normalise_gradients(model: Model) -> None:
-    """Divide the gradient of each parameter tensor by its norm, as the released code does.
-
-    Maps that share a product here (a layer and its gate, mean and log-variance) are tensors of
-    their own there, so each block has its own norm.
-    """
-    for module in model.modules():
-        blocks = module.blocks if isinstance(module, Linear) else 1
-        for parameter in module.parameters(recurse=False):
-            if parameter.grad is not None:
-                for block in parameter.grad.chunk(blocks):
-                    block.div_(block.norm().clamp_min(1e-12))
+    def _repack(self) -> None:
+        alive = [not replica.finished() for replica in self.packed]
+        if all(alive) or (self.mode != "eager" and sum(alive) > REPACK * len(alive)):
+            return
+        kept = [part for part, going in zip(self._unpacked(), alive, strict=True) if going]
+        for replica, model, _ in kept:
+            replica.model.load_state_dict(model)
+        self._pack([replica for replica, _, _ in kept], [optimiser for _, _, optimiser in kept])
 
 
 class Trainer:
-    """Trains one model to its best validation bound.
+    """Trains one model to its best validation bound: replicas, of which there is one.
 
     Args:
         model: the model, on its device.
@@ -165,6 +233,7 @@ class Trainer:
         config: the [training] section.
         seed: seeds batches and noise.
         checkpoint: where the state is kept while training; None for none.
+        mode: how steps run.
     """
 
     def __init__(
@@ -174,18 +243,16 @@ class Trainer:
         config: TrainingConfig,
         seed: int,
         checkpoint: Path | None = None,
+        mode: Mode = "eager",
     ) -> None:
-        self.model, self.pixels, self.config, self.seed = model, pixels, config, seed
-        self.checkpoint = checkpoint
-        self.device = pixels.train.device
-        learned = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.Adam(learned, lr=config.learning_rate, fused=True)
-        fixed = torch.Generator(self.device).manual_seed(VALIDATION_SEED)
-        self.validation_noise = model.noise((len(pixels.validation),), fixed)
-        self.progress = Progress()
-        self.best = self._copy()
-        if checkpoint is not None and checkpoint.exists():
-            self._restore(checkpoint)
+        self.replica = Replica(model, config, seed)
+        self.together = ReplicaTrainer([self.replica], pixels, mode, checkpoint)
+        self.model, self.pixels = model, pixels
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self.replica.progress
 
     def run(
         self,
@@ -198,87 +265,15 @@ class Trainer:
             TrainingFailed: the objective or the bound is not finite.
             Interrupted: ``stop`` answered True after an epoch; the state is saved.
         """
-        saved = time.monotonic()
-        while not self.finished():
-            record = self.epoch(self.progress.epoch + 1)
-            on_epoch(record)
-            if stop():
-                self.save()
-                raise Interrupted(f"stopped after epoch {record.epoch}")
-            if time.monotonic() - saved > self.config.checkpoint_seconds:
-                self.save()
-                saved = time.monotonic()
-        self.model.load_state_dict(self.best)
+        self.together.run(lambda _, epoch: on_epoch(epoch), stop)
+        if self.progress.failure:
+            raise TrainingFailed(self.progress.failure)
         return self.progress
 
     def finished(self) -> bool:
         """Whether the last epoch is reached or patience is spent."""
-        progress, config = self.progress, self.config
-        return progress.epoch >= config.epochs or progress.stale > config.patience
-
-    def epoch(self, number: int) -> Epoch:
-        """One pass over the training data, one look at the validation bound."""
-        config, model, progress = self.config, self.model, self.progress
-        started = time.perf_counter()
-        beta = beta_at(number, config.warmup_epochs)
-        temperature = temperature_at(number, config)
-        generator = epoch_generator(self.seed, number, self.device)
-        total, steps = torch.zeros((), dtype=torch.float64, device=self.device), 0
-        for x, noise in batches(model, self.pixels, config.batch_size, generator):
-            total += self.step(x, noise, beta, temperature)
-            steps += 1
-        loss = float(total) / steps  # the only synchronisation of an epoch, with validation
-        bound, error = validation_bound(model, self.pixels.validation, self.validation_noise)
-        if not (math.isfinite(loss) and math.isfinite(bound)):
-            raise TrainingFailed(
-                f"epoch {number}: the training objective is {-loss} and the validation bound "
-                f"{bound}; finite numbers were expected. Try a lower training.learning_rate "
-                f"(now {config.learning_rate:g})."
-            )
-        record = Epoch(
-            number, -loss, bound, error, beta, temperature, time.perf_counter() - started
-        )
-        progress.epoch = number
-        progress.history.append(record)
-        if bound > progress.best_bound:
-            progress.best_bound, progress.best_epoch, progress.stale = bound, number, 0
-            self.best = self._copy()
-        elif number >= config.warmup_epochs:
-            progress.stale += 1
-        return record
-
-    def step(self, x: Tensor, noise: Values, beta: float, temperature: float) -> Tensor:
-        """One descent step; returns the objective without waiting for it."""
-        loss = objective(self.model, x, noise, beta, temperature)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.config.normalise_gradients:
-            normalise_gradients(self.model)
-        self.optimiser.step()
-        return loss.detach()
+        return self.replica.finished()
 
     def save(self) -> None:
         """Write the whole state to the checkpoint, atomically."""
-        if self.checkpoint is None:
-            return
-        progress = asdict(self.progress)
-        state = {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "best": self.best,
-            "progress": progress,
-        }
-        with atomic_write(self.checkpoint) as stream:
-            torch.save(state, stream)
-
-    def _restore(self, path: Path) -> None:
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.best = state["best"]
-        progress = dict(state["progress"])
-        progress["history"] = [Epoch(**record) for record in progress["history"]]
-        self.progress = Progress(**progress)
-
-    def _copy(self) -> dict[str, Tensor]:
-        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.together.save()

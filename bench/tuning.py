@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,9 +25,18 @@ from bench.spaces import Choice, Float, Int, Range
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
-Objective = Callable[[int, dict[str, Any]], float]
+
+@dataclass(frozen=True)
+class Proposal:
+    """Settings to try: the index of the trial in the search, and the values by dotted key."""
+
+    number: int
+    params: dict[str, Any]
+
+
+Objective = Callable[[Sequence[Proposal]], Sequence[float | BenchError]]
 
 # Attributes in the journal.
 REASON = "reason"  # of a trial: why its objective has no value; what a kill left has none
@@ -70,6 +79,7 @@ def search(
     seed: int,
     journal: Path,
     study: str,
+    batch: int = 1,
     on_trial: Callable[[TrialRecord], None] | None = None,
 ) -> TuningResult:
     """The settings with the highest objective after ``trials`` trials, earlier sessions' included.
@@ -80,13 +90,16 @@ def search(
 
     Args:
         space: what may change, by dotted key.
-        objective: given the trial's index and its settings, a valid validation bound (mean ELBO in
-            nats). A BenchError from it, or a value that is not finite, fails the trial; anything
-            else ends the search, which resumes at that trial.
+        objective: given the trials of a batch, each one's valid validation bound (mean ELBO in
+            nats) in their order. A BenchError in its place, or a value that is not finite, fails
+            the trial; one that is raised fails the batch; anything else ends the search, which
+            resumes at that batch.
         trials: the budget.
         seed: of the sampler.
         journal: the file that holds the studies.
         study: the name of this one.
+        batch: trials that are drawn before the first of them has ended, so that they can run
+            together. What is drawn depends on it.
         on_trial: told of each trial that this call has finished.
 
     Raises:
@@ -110,9 +123,9 @@ def search(
         search = _Search(_load(journal, name), _distributions(space), seed, trials)
         search.recover()
         while len(search.records()) < trials:
-            record = search.run(objective)
-            if on_trial is not None:
-                on_trial(record)
+            for record in search.run(objective, batch):
+                if on_trial is not None:
+                    on_trial(record)
         return _result(search.records()[:trials], study)
 
 
@@ -153,26 +166,39 @@ class _Search:
             waiting = [t.number for t in self._counted() if t.state == TrialState.WAITING]
             self.study.set_user_attr(RESTART, min(waiting, default=len(self.study.trials)))
 
-    def run(self, objective: Objective) -> TrialRecord:
-        """One more trial."""
-        from optuna.trial import TrialState
-
-        number = len(self.records())
-        self.study.sampler = _sampler(self.seed, number, self.trials)
-        trial = self.study.ask(self.space)
+    def run(self, objective: Objective, batch: int) -> list[TrialRecord]:
+        """The trials up to the end of the batch, of which a kill may have left but a part."""
+        first = len(self.records())
+        numbers = range(first, min(first + batch - first % batch, self.trials))
+        asked = []
+        for number in numbers:
+            self.study.sampler = _sampler(self.seed, number, self.trials)
+            asked.append(self.study.ask(self.space))
+        proposals = [Proposal(n, dict(t.params)) for n, t in zip(numbers, asked, strict=True)]
+        values: Sequence[float | BenchError]
         try:
-            value = float(objective(number, dict(trial.params)))
-            reason = "" if math.isfinite(value) else f"the objective is {value}"
+            values = objective(proposals)
         except Interrupted:
             raise
         except BenchError as error:
-            value, reason = math.nan, str(error) or type(error).__name__
+            values = [error] * len(proposals)
+        for trial, value in zip(asked, values, strict=True):
+            self._tell(trial, value)
+        return self.records()[first:]
+
+    def _tell(self, trial: Trial, value: float | BenchError) -> None:
+        from optuna.trial import TrialState
+
+        if isinstance(value, BenchError):
+            reason = str(value) or type(value).__name__
+        else:
+            reason = "" if math.isfinite(value) else f"the objective is {value}"
         if reason:
             trial.set_user_attr(REASON, reason)
             self.study.tell(trial, state=TrialState.FAIL)
         else:
-            self.study.tell(trial, value)
-        return self.records()[-1]
+            assert not isinstance(value, BenchError)  # an error has a reason
+            self.study.tell(trial, float(value))
 
     def _counted(self) -> list[FrozenTrial]:
         first = self.study.user_attrs.get(RESTART, 0)

@@ -12,20 +12,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.cells import Events, run_cell
+from bench.cells import Events, run_group
 from bench.errors import Interrupted
 from bench.execution import Job, Listener, Outcome, Stop
 from bench.grid import Cell
+from bench.grouping import Group
 from bench.store import Row, Store
 
 
-def in_processes(cells: Sequence[Cell], job: Job, workers: int, listener: Listener) -> Outcome:
-    """A few spawned workers that take cells from one queue and report through another."""
+def in_processes(groups: Sequence[Group], job: Job, workers: int, listener: Listener) -> Outcome:
+    """A few spawned workers that take groups from one queue and report through another."""
     context = multiprocessing.get_context("spawn")
     stop = Stop(context.Event())
     todo, news = context.Queue(), context.Queue()
-    for cell in cells:
-        todo.put(cell)
+    for group in groups:
+        todo.put(group)
     for _ in range(workers):
         todo.put(None)
 
@@ -38,7 +39,7 @@ def in_processes(cells: Sequence[Cell], job: Job, workers: int, listener: Listen
     with stop.on_signals():
         try:
             crew += [hire() for _ in range(workers)]
-            reached = _listen(cells, crew, hire, news, listener, job.out)
+            reached = _listen(groups, crew, hire, news, listener, job.out)
             for process in crew:
                 process.join(timeout=60)
         finally:  # at once after a second Ctrl-C, which interrupts the waiting
@@ -51,7 +52,7 @@ def in_processes(cells: Sequence[Cell], job: Job, workers: int, listener: Listen
 
 
 def _listen(
-    cells: Sequence[Cell],
+    groups: Sequence[Group],
     crew: list[Any],
     hire: Callable[[], Any],
     news: Any,
@@ -63,8 +64,8 @@ def _listen(
     Returns:
         Whether every cell has ended.
     """
-    by_id = {cell.id: cell for cell in cells}
-    held: dict[int, Cell] = {}  # what each process is working on
+    by_id = {cell.id: cell for group in groups for cell in group}
+    held: dict[int, dict[str, Cell]] = {}  # what each process is working on
     working = {process.pid: process for process in crew}
     mourned: set[int] = set()
     calls: dict[str, Callable[..., None]] = {
@@ -72,6 +73,7 @@ def _listen(
         "epoch": listener.epoch,
         "trying": listener.trying,
         "trial": listener.trial,
+        "notice": listener.notice,
     }
     ended = 0
     while working:
@@ -84,25 +86,26 @@ def _listen(
         except queue.Empty:
             continue
         if kind in ("bye", "died"):
-            process, cell = working.pop(pid, None), held.pop(pid, None)
-            if process is not None and cell is not None and kind == "died":
-                ended += 1
-                _bury(cell, process.exitcode, out, listener)
-                if ended + len(held) < len(cells):
+            process, cells = working.pop(pid, None), held.pop(pid, {})
+            if process is not None and cells and kind == "died":
+                ended += len(cells)
+                for cell in cells.values():
+                    _bury(cell, process.exitcode, out, listener)
+                if ended + sum(map(len, held.values())) < len(by_id):
                     crew.append(hire())
                     working[crew[-1].pid] = crew[-1]
             continue
         cell = by_id[cell_id]
         if kind == "started":
-            held[pid] = cell
+            held.setdefault(pid, {})[cell.id] = cell
             listener.started(cell)
         elif kind == "ended":
-            held.pop(pid, None)
+            held.get(pid, {}).pop(cell.id, None)
             ended += 1
             listener.ended(cell, rest[0])
         else:
             calls[kind](cell, *rest)
-    return ended == len(cells)
+    return ended == len(by_id)
 
 
 def _bury(cell: Cell, exitcode: int | None, out: Path, listener: Listener) -> None:
@@ -131,18 +134,23 @@ def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
     def tell(kind: str) -> Callable[..., None]:
         return lambda cell, *rest: news.put((pid, kind, cell.id, *rest))
 
-    events = Events(tell("epoch"), tell("trying"), tell("trial"), tell("phase"), stopping)
+    events = Events(
+        tell("epoch"), tell("trying"), tell("trial"), tell("phase"), tell("notice"), stopping
+    )
     store, workshop = Store(job.out), job.workshop()
     while not stopping():
-        cell = todo.get()
-        if cell is None:
+        group = todo.get()
+        if group is None:
             break
-        tell("started")(cell)
+        for cell in group:
+            tell("started")(cell)
         try:
-            row = run_cell(cell, workshop, store, events)
+            for cell, row in run_group(group, workshop, store, events):
+                tell("ended")(cell, row)
+                if stopping():
+                    break
         except Interrupted:
             break
-        tell("ended")(cell, row)
     news.put((pid, "bye", ""))
 
 

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-import bench.cells
-from bench.cells import Events, run_cell
+import bench.group_training
+import bench.trials
+from bench.cells import Events, run_group
 from bench.data.loading import Labels, LoadedData
 from bench.preparation import Prepared
 from bench.store import Store
-from bench.training import Pixels, Trainer
+from bench.training import Pixels, ReplicaTrainer
 from bench.workshop import Workshop
 from labelled import prepared, write_dataset
 
@@ -72,9 +73,8 @@ def run_watched(made: Prepared, out: Path) -> tuple[list[str], Watched]:
         extra_labels=WatchedNames(extra, watch),  # type: ignore[arg-type]
     )
     (cell,) = made.plan.cells
-    row = run_cell(
-        cell, made.workshop, Store(out), Events(phase=lambda _, phase: phases.append(phase))
-    )
+    events = Events(phase=lambda _, phase: phases.append(phase))
+    ((_, row),) = run_group((cell,), made.workshop, Store(out), events)
     assert row["status"] == "ok", row["reason"]
     return phases, watch
 
@@ -121,7 +121,7 @@ def reachable(start: object) -> Iterator[object]:
                 queue.append(part)
 
 
-def check_blind(trainer: Trainer, labels: Labels) -> None:
+def check_blind(trainer: ReplicaTrainer, labels: Labels) -> None:
     """Nothing that a trainer leads to is labelled data, or holds a label's memory."""
     arrays = [getattr(labels, field.name) for field in fields(Labels)]
     for found in reachable(trainer):
@@ -132,56 +132,59 @@ def check_blind(trainer: Trainer, labels: Labels) -> None:
             assert not any(np.shares_memory(found, array) for array in arrays)
 
 
-Harm = Callable[[Trainer, LoadedData], None]
+Harm = Callable[[ReplicaTrainer, LoadedData], None]
 HARMS: dict[str, Harm] = {
     "data": lambda trainer, data: setattr(trainer, "data", data),
     "labels in a closure": lambda trainer, data: setattr(trainer, "hook", lambda: data.labels),
     "a view of the labels": lambda trainer, data: setattr(trainer, "y", data.labels.train[3:]),
     "a tensor on them": lambda trainer, data: setattr(
-        trainer.model, "y", torch.from_numpy(data.labels.test)
+        trainer.replicas[0].model, "y", torch.from_numpy(data.labels.test)
     ),
 }
 
 
 @pytest.fixture(scope="module")
-def trainers(plugin: Path) -> tuple[list[Trainer], LoadedData]:
+def trainers(plugin: Path) -> tuple[list[ReplicaTrainer], LoadedData]:
     """Those that a tuned run has made, and the data that they were made from."""
-    kept: list[Trainer] = []
+    kept: list[ReplicaTrainer] = []
 
-    class Kept(Trainer):
+    class Kept(ReplicaTrainer):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             kept.append(self)
 
     made = prepared(plugin, plugin.parent / "kept", "CP")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.cells, "Trainer", Kept)
+        for module in (bench.trials, bench.group_training):
+            patch.setattr(module, "ReplicaTrainer", Kept)
         (cell,) = made.plan.cells
-        run_cell(cell, made.workshop, Store(plugin.parent / "kept"), Events())
+        list(run_group((cell,), made.workshop, Store(plugin.parent / "kept"), Events()))
     return kept, made.workshop.data("mine")
 
 
-def test_trainers_lead_to_no_label(trainers: tuple[list[Trainer], LoadedData]) -> None:
+def test_trainers_lead_to_no_label(trainers: tuple[list[ReplicaTrainer], LoadedData]) -> None:
     kept, data = trainers
-    assert len(kept) == 3
+    assert sum(len(trainer.replicas) for trainer in kept) == 3
     for trainer in kept:
         check_blind(trainer, data.labels)
-        assert trainer.model.spec.source is not None
-        assert len(trainer.model.spec.examples(5)) == 5
+        spec = trainer.replicas[0].model.spec
+        assert spec.source is not None
+        assert len(spec.examples(5)) == 5
 
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_trainer_that_leads_to_labels_is_found(
-    trainers: tuple[list[Trainer], LoadedData], harm: str
+    trainers: tuple[list[ReplicaTrainer], LoadedData], harm: str
 ) -> None:
     (first, *_), data = trainers
-    trainer = Trainer(first.model, first.pixels, first.config, 0)
+    trainer = ReplicaTrainer(first.replicas, first.pixels)
     check_blind(trainer, data.labels)
     HARMS[harm](trainer, data)
     with pytest.raises(AssertionError):
         check_blind(trainer, data.labels)
-    if hasattr(first.model, "y"):
-        del first.model.y
+    model = first.replicas[0].model
+    if hasattr(model, "y"):
+        del model.y
 
 
 def test_what_training_sees_has_no_place_for_labels() -> None:

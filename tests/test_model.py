@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from bench.bounds import elbo_enumerated, importance_log_likelihood, log_weights
 from bench.distributions import DiagNormal, Mixture
+from bench.engine.population import objective
 from bench.errors import PluginError
 from bench.joint import Joint, OneHotCategorical
 from bench.model import Model, Terms
 from bench.plugin import Posterior, Prior
-from bench.training import objective
 from pairs import PAIRS, REGISTRY, build, data, each_pair, seeded, spec_of
 
 

@@ -60,7 +60,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_numbers(
     process.wait()
     kept = files(out)
     (checkpoint,) = out.glob("cells/*/checkpoint.pt")
-    before = torch.load(checkpoint, weights_only=True)["progress"]["history"]
+    before = torch.load(checkpoint, weights_only=True)["replicas"][0]["progress"]["history"]
     assert len(kept) > 0
     assert len(before) >= 1
 
@@ -151,7 +151,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(
 
 def test_spent_patience_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is killed between its last epoch and its row must not train on."""
-    monkeypatch.setattr("bench.training.validation_bound", lambda *_: (-1.0, 0.1))
+    monkeypatch.setattr("bench.training.validation_bound", lambda *_: ([-1.0], [0.1]))
     path = tmp_path / "checkpoint.pt"
     settings = config(epochs=50, patience=2)
     first = Trainer(build("mog", "continuous"), pixels64(), settings, 5, path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.training import Trainer
+from bench.training import ReplicaTrainer
 from runs import plan_of, results, run_tiny
 
 GRID = ("--models", "CP", "--datasets", "digits", "--components", 3)
@@ -30,7 +30,7 @@ def forbidden(*_: object) -> None:
 
 
 def test_another_evaluation_trains_nothing(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Trainer, "run", forbidden)
+    monkeypatch.setattr(ReplicaTrainer, "run", forbidden)
     ended = run_tiny(trained, *GRID, *MORE)
     assert ended.status == 0, ended.out + ended.err
     first, second = results(trained)
@@ -58,7 +58,7 @@ def test_a_model_that_is_not_to_be_had_is_trained(
     assert run_tiny(tmp_path, *GRID).status == 0
     if change == "lost":
         next(tmp_path.glob("cells/*/model.pt")).unlink()
-    monkeypatch.setattr(Trainer, "run", forbidden)
+    monkeypatch.setattr(ReplicaTrainer, "run", forbidden)
     ended = run_tiny(tmp_path, *GRID, *MORE, *(["--fresh"] if change == "fresh" else []))
     assert ended.status == 1
     assert "trained again" in ended.out

@@ -1,9 +1,8 @@
-"""Training: the schedules, the batches, the step, early stopping, and what must not matter."""
+"""Training: the schedules, the step, early stopping, and what must not matter."""
 
 from __future__ import annotations
 
 import csv
-import json
 import math
 from pathlib import Path
 
@@ -12,37 +11,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.config import TrainingConfig, load_config
+from bench.config import load_config
+from bench.engine.adam import Adam
+from bench.engine.batches import binarize
+from bench.engine.population import Population
+from bench.engine.replica import beta_at, temperature_at
 from bench.model import Model
 from bench.networks import Linear
 from bench.priors.mog import MixtureOfGaussians
 from bench.spec import Spec
-from bench.training import (
-    Pixels,
-    Trainer,
-    TrainingFailed,
-    batches,
-    beta_at,
-    binarize,
-    epoch_generator,
-    temperature_at,
-    validation_bound,
-)
-from pairs import build, data, seeded
+from bench.training import Trainer, TrainingFailed, validation_bound
+from pairs import build, seeded
 from runs import results, run_tiny
+from trainings import config, pixels
 
 PAPER = load_config("paper").training
-
-
-def config(**changes: object) -> TrainingConfig:
-    values = {"batch_size": 8, "warmup_epochs": 0, "epochs": 3, "learning_rate": 0.01, **changes}
-    sets = [f"training.{key}={json.dumps(value)}" for key, value in values.items()]
-    return load_config(None, None, sets).training
-
-
-def pixels(count: int = 50) -> Pixels:
-    grey = torch.randint(0, 17, (count, 4), generator=seeded(1)).to(torch.uint8)
-    return Pixels(grey, data(30).to(torch.uint8), 1 / 16, True)
 
 
 def trainer(seed: int = 0, model: Model | None = None, **changes: object) -> Trainer:
@@ -97,9 +80,9 @@ def test_early_stopping_keeps_the_best(case: str, monkeypatch: pytest.MonkeyPatc
     bounds, warmup, patience, epochs, best = STOPPING[case]
     seen: list[dict[str, torch.Tensor]] = []
 
-    def bound(model: Model, *_: object) -> tuple[float, float]:
-        seen.append({name: value.clone() for name, value in model.state_dict().items()})
-        return bounds[len(seen) - 1], 0.1
+    def bound(population: Population, *_: object) -> tuple[list[float], list[float]]:
+        seen.append(population.state(0))
+        return [bounds[len(seen) - 1]], [0.1]
 
     monkeypatch.setattr("bench.training.validation_bound", bound)
     made = trainer(epochs=12 if warmup < 10 else 30, warmup_epochs=warmup, patience=patience)
@@ -114,66 +97,37 @@ def test_early_stopping_keeps_the_best(case: str, monkeypatch: pytest.MonkeyPatc
 def test_binarization_has_the_grey_levels_frequency(level: int) -> None:
     rows = torch.full((2000, 10), level, dtype=torch.uint8)
     drawn = binarize(rows, 1 / 16, seeded())
-    assert drawn.dtype == torch.float32
-    assert set(drawn.unique().tolist()) <= {0.0, 1.0}
+    assert drawn.dtype == torch.bool
     p = level / 16
-    assert float(drawn.mean()) == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / 20_000))
+    assert float(drawn.float().mean()) == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / 20_000))
     assert torch.equal(binarize(rows, 1 / 16, seeded(1)), drawn) == (p in (0, 1))
-
-
-@given(st.integers(1, 40), st.integers(1, 50))
-def test_batches_cover_the_shuffled_data_once(size: int, count: int) -> None:
-    rows = torch.arange(count, dtype=torch.float32).unsqueeze(1).expand(-1, 4)
-    some = Pixels(rows, rows, 1.0, False)
-    model = build("mog", "joint", dtype=torch.float32)
-    found = list(batches(model, some, size, epoch_generator(0, 1, torch.device("cpu"))))
-    size = min(size, count)
-    assert len(found) == count // size
-    values = torch.cat([x[:, 0] for x, _ in found])
-    assert len(values.unique()) == len(values) == count // size * size
-    for x, noise in found:
-        assert len(x) == size
-        assert {name: len(value) for name, value in noise.items()} == {"c": size, "z": size}
-
-
-def test_epochs_differ_in_order_pixels_and_noise() -> None:
-    model, some = build("mog", "joint", dtype=torch.float32), pixels()
-
-    def first(seed: int, epoch: int) -> list[torch.Tensor]:
-        x, noise = next(batches(model, some, 8, epoch_generator(seed, epoch, torch.device("cpu"))))
-        return [x, *noise.values()]
-
-    again = zip(first(3, 1), first(3, 1), strict=True)
-    assert all(torch.equal(a, b) for a, b in again)
-    for other in (first(3, 2), first(4, 1)):
-        assert not any(torch.equal(a, b) for a, b in zip(first(3, 1), other, strict=True))
 
 
 def test_validation_bound_is_the_same_number_each_time() -> None:
     made = trainer()
-    x, noise = made.pixels.validation, made.validation_noise
-    once = validation_bound(made.model, x, noise)
+    x, noise = made.pixels.validation, made.together.validation_noise
+    population = Population([made.model])
+    once = validation_bound(population, x, noise)
     torch.rand(3)
-    assert validation_bound(made.model, x, noise) == once
+    assert validation_bound(population, x, noise) == once
     other = trainer(seed=5)
-    assert torch.equal(other.validation_noise["z"], noise["z"])
+    assert torch.equal(other.together.validation_noise["z"], noise["z"])
 
 
-def test_gradients_are_divided_by_their_norm() -> None:
+def test_gradients_are_divided_by_their_norm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each by its own, and the halves of a shared product apart, which are two tensors in the
     released code; without the option they are left alone."""
     norms = {}
     for normalised in (True, False):
+        seen: list[dict[str, torch.Tensor]] = []
+        monkeypatch.setattr(Adam, "step", lambda _, gradients, seen=seen: seen.append(gradients))
         made = trainer(normalise_gradients=normalised)
-        generator = epoch_generator(0, 1, torch.device("cpu"))
-        x, noise = next(batches(made.model, made.pixels, 8, generator))
-        made.step(x, noise, 1.0, 1.0)
+        made.together.epoch()
         norms[normalised] = [
             float(block.norm())
-            for module in made.model.modules()
-            for p in module.parameters(recurse=False)
-            if p.grad is not None
-            for block in p.grad.chunk(module.blocks if isinstance(module, Linear) else 1)
+            for prefix, module in made.model.named_modules()
+            for name, _ in module.named_parameters(prefix, recurse=False)
+            for block in seen[0][name].chunk(module.blocks if isinstance(module, Linear) else 1)
         ]
     assert norms[True] == pytest.approx([1.0] * len(norms[True]), abs=1e-5)
     assert max(abs(norm - 1.0) for norm in norms[False]) > 0.1

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from bench.errors import BenchError, UsageError
 from bench.spaces import Choice, Float, Int, Range
 from bench.training import Interrupted, TrainingFailed
-from bench.tuning import TrialRecord, TuningResult, search
+from bench.tuning import Proposal, TrialRecord, TuningResult, _Search, search
 
 SPACE: dict[str, Range] = {
     "training.learning_rate": Float(1e-4, 1e-2, log=True),
@@ -35,12 +35,32 @@ def bound(number: int, params: dict[str, Any]) -> float:
 def tune(folder: Path, objective: Objective = bound, **changes: Any) -> TuningResult:
     settings = {"trials": TRIALS, "seed": 3, "study": "cell", **changes}
     space = settings.pop("space", SPACE)
-    return search(space, objective, journal=folder / "tuning.journal", **settings)
+
+    def together(proposals: Sequence[Proposal]) -> list[float | BenchError]:
+        return [value_or_error(objective, p) for p in proposals]
+
+    return search(space, together, journal=folder / "tuning.journal", **settings)
+
+
+def value_or_error(objective: Objective, proposal: Proposal) -> float | BenchError:
+    try:
+        return objective(proposal.number, proposal.params)
+    except TrainingFailed as error:
+        return error
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> TuningResult:
     return tune(tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def batched(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, TuningResult]:
+    """A batch size and the search that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("batched")
+    return request.param, tune(folder, batch=request.param)
 
 
 def test_finds_the_best_of_its_trials(undisturbed: TuningResult) -> None:
@@ -90,35 +110,72 @@ def test_a_larger_budget_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("stop"), RuntimeError("oom")])
 def test_an_interrupted_search_resumes_to_the_same_trials(
-    tmp_path: Path, undisturbed: TuningResult, error: BaseException
+    tmp_path: Path, batched: tuple[int, TuningResult], error: BaseException
 ) -> None:
+    batch, undisturbed = batched
+
     def interrupted(number: int, params: dict[str, Any]) -> float:
         if number == 5:
             raise error
         return bound(number, params)
 
     with pytest.raises(type(error)):
-        tune(tmp_path, interrupted)
-    assert tune(tmp_path) == undisturbed
+        tune(tmp_path, interrupted, batch=batch)
+    assert tune(tmp_path, batch=batch) == undisturbed
+
+
+def test_a_batch_is_drawn_before_its_first_trial_has_ended(tmp_path: Path) -> None:
+    sizes: list[list[int]] = []
+
+    def together(proposals: Sequence[Proposal]) -> list[float | BenchError]:
+        sizes.append([proposal.number for proposal in proposals])
+        return [bound(proposal.number, proposal.params) for proposal in proposals]
+
+    journal = tmp_path / "tuning.journal"
+    result = search(SPACE, together, trials=8, seed=3, journal=journal, study="cell", batch=3)
+    assert sizes == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert [trial.number for trial in result.trials] == list(range(8))
+
+
+def test_a_kill_between_two_results_of_a_batch_loses_neither(tmp_path: Path) -> None:
+    expected = tune(tmp_path / "whole", batch=3)
+    count = 0
+
+    real = _Search._tell
+
+    def told(self: _Search, trial: Any, value: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 5:  # the second of the second batch
+            raise KeyboardInterrupt
+        real(self, trial, value)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Search, "_tell", told)
+        with pytest.raises(KeyboardInterrupt):
+            tune(tmp_path / "cut", batch=3)
+    assert tune(tmp_path / "cut", batch=3) == expected
 
 
 def test_a_killed_search_resumes_to_the_same_trials(
-    tmp_path: Path, undisturbed: TuningResult
+    tmp_path: Path, batched: tuple[int, TuningResult]
 ) -> None:
+    batch, undisturbed = batched
     script = (
         "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from test_tuning import bound, tune\n"
         "def dies(number, params):\n"
         "    if number == 4: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return bound(number, params)\n"
-        "tune(Path(sys.argv[1]), dies)\n"
+        "tune(Path(sys.argv[1]), dies, batch=int(sys.argv[3]))\n"
     )
     here = str(Path(__file__).parent)
-    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path), here], check=False)
+    words = [sys.executable, "-c", script, str(tmp_path), here, str(batch)]
+    killed = subprocess.run(words, check=False)
     assert killed.returncode == -signal.SIGKILL
     seen: list[TrialRecord] = []
-    assert tune(tmp_path, on_trial=seen.append) == undisturbed
-    assert [trial.number for trial in seen] == [4, 5, 6, 7]
+    assert tune(tmp_path, on_trial=seen.append, batch=batch) == undisturbed
+    assert [trial.number for trial in seen] == list(range(4 - 4 % batch, TRIALS))
 
 
 def test_a_line_cut_short_does_not_spoil_the_journal(tmp_path: Path) -> None:

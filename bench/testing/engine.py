@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from bench.distributions import DiagNormal, Mixture
+from bench.engine.population import Population, bounds, objective
 from bench.joint import Values
 from bench.model import Model
 from bench.testing.finding import Breach, describe
 from bench.testing.learning import BATCH, BETA, TEMPERATURE
 from bench.testing.subject import Subject, check_equal, rows, seeded
-from bench.training import objective
 
 REPLICAS = 3
 PURE = (
@@ -37,27 +35,41 @@ class Step(nn.Module):
 
 
 def check_replicas(subject: Subject) -> None:
-    """Several models trained at once under vmap have the gradients that each has alone."""
-    steps = [Step(subject.model(seed=seed)) for seed in range(REPLICAS)]
-    x = rows(BATCH)
-    noise = steps[0].model.noise((REPLICAS, BATCH), seeded())
-    learned, state = stack_module_state(list[nn.Module](steps))
-
-    def loss(
-        parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], noise: Values
-    ) -> Tensor:
-        found: Tensor = functional_call(steps[0], (dict(parameters), dict(buffers)), (x, noise))
-        return found
-
-    gradients, losses = vmap(grad_and_value(loss))(learned, state, noise)
-    for index, step in enumerate(steps):
-        alone = step(x, {name: value[index] for name, value in noise.items()})
+    """Models trained at once under vmap have the gradients and bounds that each has alone."""
+    models = [subject.model(subject.spec(seed=k), seed=k) for k in range(REPLICAS)]
+    together = Population(models)
+    x = torch.stack([rows(BATCH, seed=seed) for seed in range(REPLICAS)])
+    noise = models[0].noise((REPLICAS, BATCH), seeded())
+    betas, temperatures = (
+        value * torch.linspace(0.8, 1.2, REPLICAS) for value in (BETA, TEMPERATURE)
+    )
+    losses = together.losses(x, noise, betas, temperatures)
+    learned = together.learned
+    found = torch.autograd.grad(losses.sum(), list(learned.values()), allow_unused=True)
+    gradients = dict(zip(learned, found, strict=True))
+    for index, model in enumerate(models):
+        own = {name: value[index] for name, value in noise.items()}
+        alone = objective(model, x[index], own, betas[index], temperatures[index])
         alone.backward()
         check_equal(losses[index], alone, "a replica's objective", "the model's alone", 1e-4)
-        for name, parameter in step.named_parameters():
+        for name, parameter in model.named_parameters():
             if parameter.requires_grad and parameter.grad is not None:
-                what = f"a replica's gradient of {name.removeprefix('model.')}"
-                check_equal(gradients[name][index], parameter.grad, what, "the model's alone", 1e-4)
+                gradient = gradients[name]
+                if gradient is None:
+                    raise Breach(f"a replica's gradient of {name}", "none")
+                what = f"a replica's gradient of {name}"
+                check_equal(gradient[index], parameter.grad, what, "the model's alone", 1e-4)
+    _check_bounds(together, models)
+
+
+def _check_bounds(together: Population, models: list[Model]) -> None:
+    """The bound that stops training, of all replicas at once and decoded in parts."""
+    x, noise = rows(BATCH), models[0].noise((BATCH,), seeded(1))
+    found = together.bounds(x, noise, REPLICAS * (BATCH - 1))
+    with torch.no_grad():
+        for index, model in enumerate(models):
+            alone = bounds(model, x, noise, BATCH - 1)
+            check_equal(found[index], alone, "a replica's bound", "the model's alone", 1e-4)
 
 
 def check_compiled(subject: Subject) -> str | None:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from bench.config import TrainingConfig
+from bench.engine.population import objective
 from bench.model import Model
 from bench.testing.finding import Breach
 from bench.testing.subject import Subject, rows, seeded
-from bench.training import Pixels, Trainer, objective
+from bench.training import Pixels, Replica, ReplicaTrainer, TrainingFailed
 
 BETA, TEMPERATURE = 0.5, 0.7
 BATCH = 8
@@ -23,6 +24,7 @@ CONFIG = TrainingConfig(
     patience=3,
     initialisation="glorot",
     normalise_gradients=False,
+    precision="float32",
     temperature_start=1.0,
     temperature_floor=0.5,
     temperature_decay=1e-3,
@@ -75,9 +77,12 @@ def check_moves(subject: Subject) -> None:
     model = subject.model()
     before = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
     data = Pixels(rows(BATCH), rows(BATCH, seed=1), scale=1.0, binary=False)
-    trainer = Trainer(model, data, CONFIG, seed=0)
-    for number in range(1, CONFIG.epochs + 1):
-        trainer.epoch(number)
+    replica = Replica(model, CONFIG, seed=0)
+    trainer = ReplicaTrainer([replica], data)
+    while not trainer.finished():
+        trainer.epoch()
+    if replica.progress.failure:
+        raise TrainingFailed(replica.progress.failure)
     for name, parameter in model.named_parameters():
         if name in before and torch.equal(before[name], parameter):
             raise Breach(

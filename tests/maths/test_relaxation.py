@@ -9,13 +9,13 @@ from torch import Tensor
 
 from bench.bounds import elbo_enumerated, importance_log_likelihood
 from bench.distributions import gumbel_noise
+from bench.engine.population import objective
 from bench.joint import DiagNormal, Joint, OneHotCategorical
 from bench.model import Model
 from bench.posteriors.independent import Independent
 from bench.posteriors.joint import JointPosterior
 from bench.priors.standard import Standard
 from bench.spec import Spec
-from bench.training import objective
 from maths.cases import case
 from maths.cells import Affine, Fixed, assemble, copies, set_head, tensor
 from maths.paths import close, generator, nodes, within

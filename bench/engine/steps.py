@@ -1,0 +1,139 @@
+"""The training step: forward, backward and optimiser, run eagerly, compiled or captured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from bench.engine.adam import Adam, normalised, update
+from bench.engine.batches import Block
+from bench.engine.population import Population
+from bench.precision import Precision, computing_in
+
+Mode = Literal["eager", "compile", "graph"]
+Noise = Mapping[str, Tensor]
+
+
+class Steps(Protocol):
+    """Runs the steps of a block and changes the parameters in place."""
+
+    def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
+        """The sum of the objectives over the block, (R,) in float64, not waited for."""
+        ...
+
+
+@dataclass
+class Eager:
+    """One operation after the other.
+
+    Attributes:
+        population: the replicas.
+        adam: their optimiser.
+        precision: of the linear maps.
+        blocks: what ``normalised`` needs, where gradients are normalised; else None.
+    """
+
+    population: Population
+    adam: Adam
+    precision: Precision = "float32"
+    blocks: dict[str, int] | None = None
+
+    def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
+        total = torch.zeros_like(beta, dtype=torch.float64)
+        with computing_in(self.precision):
+            for index in range(len(block)):
+                total += self.step(*block.step(index), beta, temperature)
+        return total
+
+    def step(self, x: Tensor, noise: Noise, beta: Tensor, temperature: Tensor) -> Tensor:
+        """One step; returns its objectives."""
+        losses = self.population.losses(x, noise, beta, temperature)
+        learned = self.population.learned
+        found = torch.autograd.grad(losses.sum(), list(learned.values()), allow_unused=True)
+        gradients: dict[str, Tensor | None] = dict(zip(learned, found, strict=True))
+        if self.blocks is not None:
+            gradients = normalised(gradients, self.blocks, self.population.stacked)
+        self.adam.step(gradients)
+        return losses.detach()
+
+
+class Compiled:
+    """The whole step as one compiled function.
+
+    Args:
+        eager: what is compiled, and what takes over where that fails.
+        notice: told why, in one line, if it fails.
+    """
+
+    def __init__(self, eager: Eager, notice: Callable[[str], None] = lambda _: None) -> None:
+        self.eager, self.notice = eager, notice
+        torch.compiler.reset()  # after a few shapes of the same code it would give up compiling
+        self.compiled: Callable[..., Tensor] | None = None
+        self.failed = False
+        # The same memory, which a pure function may change in place.
+        self.learned = {name: value.detach() for name, value in eager.adam.learned.items()}
+
+    def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
+        total = torch.zeros_like(beta, dtype=torch.float64)
+        with computing_in(self.eager.precision):
+            for index in range(len(block)):
+                total += self.step(*block.step(index), beta, temperature)
+        return total
+
+    def step(self, x: Tensor, noise: Noise, beta: Tensor, temperature: Tensor) -> Tensor:
+        """One step; returns its objectives."""
+        if self.failed:
+            return self.eager.step(x, noise, beta, temperature)
+        adam = self.eager.adam
+        state = self.learned, adam.mean, adam.square, adam.count
+        arguments = self.eager.population.fixed, x, dict(noise), beta, temperature, adam.rates
+        if self.compiled is not None:
+            return self.compiled(*state, *arguments)
+        changed = adam.state_tensors()
+        kept = [value.detach().clone() for value in changed]
+        try:
+            compiled: Callable[..., Tensor] = torch.compile(self._step, dynamic=False)
+            found = compiled(*state, *arguments)
+        except Exception as error:
+            with torch.no_grad():
+                for mine, before in zip(changed, kept, strict=True):
+                    mine.copy_(before)
+            self.failed = True
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            self.notice(f"the step does not compile, so it runs eagerly: {reason[0][:200]}")
+            return self.eager.step(x, noise, beta, temperature)
+        self.compiled = compiled
+        return found
+
+    def _step(
+        self,
+        learned: dict[str, Tensor],
+        mean: dict[str, Tensor],
+        square: dict[str, Tensor],
+        count: Tensor,
+        fixed: dict[str, Tensor],
+        x: Tensor,
+        noise: dict[str, Tensor],
+        beta: Tensor,
+        temperature: Tensor,
+        rates: Tensor,
+    ) -> Tensor:
+        """The step as a pure function, but for the state that it changes."""
+        population = self.eager.population
+
+        def total(at: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            losses = population.losses_at(at, fixed, x, noise, beta, temperature)
+            return losses.sum(), losses
+
+        gradients: dict[str, Tensor | None]
+        losses: Tensor
+        gradients, losses = torch.func.grad(total, has_aux=True)(learned)
+        if self.eager.blocks is not None:
+            gradients = normalised(gradients, self.eager.blocks, population.stacked)
+        count.add_(1)
+        update(learned, gradients, mean, square, rates, count)
+        return losses

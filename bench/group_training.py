@@ -1,0 +1,165 @@
+"""Tune and train the cells of one group, and leave each one's model in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.config import Config
+from bench.engine.batches import steps_an_epoch
+from bench.engine.choice import choose_mode
+from bench.engine.replica import Epoch, Progress, Replica, TrainingFailed
+from bench.errors import Interrupted
+from bench.files import atomic_write, write_json, write_text
+from bench.grid import Cell
+from bench.grouping import CHECKPOINT, Group, settings_of
+from bench.model import Model
+from bench.store import Store
+from bench.training import ReplicaTrainer
+from bench.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A cell's model at its best, and what the row says of its training."""
+
+    model: Model
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What training tells while it goes on."""
+
+    epoch: Callable[[Cell, Epoch], None]
+    notice: Callable[[str], None]
+    stop: Callable[[], bool]
+
+
+def train_group(
+    group: Group, workshop: Workshop, store: Store, tuned: dict[str, Any], watch: Watch
+) -> dict[str, Trained | Exception]:
+    """Train the cells as one program; where that cannot be done, one after the other.
+
+    Args:
+        group: cells that differ in their seed alone.
+        workshop: what models are made with.
+        store: where they go.
+        tuned: settings that a search has chosen.
+        watch: told of epochs and of what could not be done as asked.
+
+    Returns:
+        By the cell's id, its model, or why it has none.
+
+    Raises:
+        Interrupted: the run was asked to stop; the group's state is saved.
+    """
+    try:
+        return _together(group, workshop, store, tuned, watch)
+    except (Interrupted, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        (store.folder(group[0].id) / CHECKPOINT).unlink(missing_ok=True)
+        if len(group) == 1:
+            return {group[0].id: error}
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        watch.notice(f"its {len(group)} seeds train one after the other: {reason[0][:200]}")
+    found: dict[str, Trained | Exception] = {}
+    for cell in group:
+        found |= train_group((cell,), workshop, store, tuned, watch)
+    return found
+
+
+def _together(
+    group: Group, workshop: Workshop, store: Store, tuned: dict[str, Any], watch: Watch
+) -> dict[str, Trained | Exception]:
+    leader = group[0]
+    config, components = workshop.settings(leader, tuned)
+    checkpoint = store.folder(leader.id) / CHECKPOINT
+    begun = settings_of(leader, store) if checkpoint.exists() else {}
+    pixels = workshop.pixels(leader.dataset)
+    steps = steps_an_epoch(pixels, config.training.batch_size)[0] * config.training.epochs
+    engine = config.engine
+    chosen = choose_mode(engine.mode, workshop.device.type, steps, engine.break_even)
+    # Sums depend on how they are split and fused: what was begun goes on in the same way.
+    threads: int = begun.get("threads", workshop.threads)
+    mode = begun.get("mode", chosen)
+    torch.set_num_threads(threads)
+    replicas = []
+    for cell in group:
+        folder = store.folder(cell.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        described = describe(cell, config, components, tuned, threads)
+        write_json(
+            folder / "config.json",
+            {**described, "mode": mode, "group": [member.seed for member in group]},
+        )
+        model = workshop.model(cell, config, components, cell.seed)
+        replicas.append(Replica(model, config.training, cell.seed))
+    by_seed = {cell.seed: cell for cell in group}
+    trainer = ReplicaTrainer(replicas, pixels, mode, checkpoint, watch.notice)
+    trainer.run(lambda replica, epoch: watch.epoch(by_seed[replica.seed], epoch), watch.stop)
+    trainer.save()  # a run that is killed before the models are written need not train again
+    facts = {"tuned": tuned, "components": components, "threads": threads, "engine_mode": mode}
+    kept: dict[str, Trained | Exception] = {
+        cell.id: _keep(cell, replica, store, {**facts, "replicas": len(group)})
+        for cell, replica in zip(group, replicas, strict=True)
+    }
+    checkpoint.unlink()  # what has failed begins anew the next time
+    return kept
+
+
+def _keep(
+    cell: Cell, replica: Replica, store: Store, facts: dict[str, Any]
+) -> Trained | TrainingFailed:
+    """Write what training leaves: the model, its history, and the facts that go into the row."""
+    progress, folder = replica.progress, store.folder(cell.id)
+    if progress.failure:
+        return TrainingFailed(progress.failure)
+    _write_history(folder / "history.csv", progress.history)
+    with atomic_write(folder / "model.pt") as stream:
+        weights = replica.model.state_dict()
+        torch.save({name: value.cpu() for name, value in weights.items()}, stream)
+    facts = {**_facts(progress), **facts}
+    write_json(folder / "training.json", facts)
+    store.keep_trained(cell)
+    return Trained(replica.model, facts)
+
+
+def _facts(progress: Progress) -> dict[str, Any]:
+    return {
+        "epochs": progress.epoch,
+        "best_epoch": progress.best_epoch,
+        "validation_bound": progress.best_bound,
+        "seconds": round(progress.seconds, 3),
+    }
+
+
+def describe(
+    cell: Cell, config: Config, components: int | None, tuned: dict[str, Any], threads: int
+) -> dict[str, Any]:
+    """Everything about a cell, for its ``config.json``."""
+    options = {f"{kind}_options": cell.settings[kind] for kind in ("dataset", "prior", "posterior")}
+    return {
+        **cell.settings,
+        **options,
+        "cell": cell.id,
+        "dataset": cell.dataset,
+        "prior": cell.prior,
+        "posterior": cell.posterior,
+        "components": components,
+        "seed": cell.seed,
+        "tuned": tuned,
+        "threads": threads,
+        **{name: getattr(config, name).model_dump() for name in ("training", "model")},
+    }
+
+
+def _write_history(path: Path, history: Iterable[Epoch]) -> None:
+    lines = [",".join(Epoch.__dataclass_fields__)]
+    lines += [",".join(str(value) for value in asdict(record).values()) for record in history]
+    write_text(path, "\n".join(lines) + "\n")

@@ -1,0 +1,1 @@
+"""What is measured: each module's ``measure`` returns one section of results.json."""

@@ -1,0 +1,82 @@
+"""(c): a step against the matrix products that it cannot do without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.data import Images
+from benchmarks.ours import Step, System, Training, compete
+from benchmarks.products import KINDS, Count, count, repeated
+from benchmarks.settings import Settings
+from benchmarks.timing import Work, ratio, scaled, spread
+
+
+def measure(settings: Settings, images: Images) -> dict[str, Any]:
+    """For three systems: the products of a step, their time, and their share of the step's."""
+    largest = max(settings.components)
+    systems = (System("VAE"), System("VP", largest), System("CP", largest))
+    return {"systems": {system.label: _system(system, settings, images) for system in systems}}
+
+
+def _system(system: System, settings: Settings, images: Images) -> dict[str, Any]:
+    counted = count(Step(system, settings, images.train.shape[1]).loss)
+    some = images.first(settings.images)
+    trainings: dict[str, Training] = {
+        mode: Training(system, some, settings, mode=mode) for mode in settings.modes
+    }
+    work: dict[str, Work] = {}
+    times: dict[str, int] = dict.fromkeys(settings.modes, settings.steps)
+    for number, product in enumerate(counted.products):
+        name = str(number)
+        work[name], times[name] = repeated(product, settings.device)
+    taken = compete(trainings, work, settings).taken
+    alone = {name: scaled(values, 1.0 / times[name]) for name, values in taken.items()}
+
+    counts = list(counted.products.values())
+    together = _sum([scaled(alone[str(i)], n) for i, n in enumerate(counts)])
+    return {
+        "flops": counted.flops,
+        "flops_by_kind": {kind: counted.flops_of(kind) for kind in KINDS},
+        "products_seconds": spread(together),
+        "products_gflops": _rate(counted, together),
+        "modes": {
+            mode: {
+                "step_seconds": spread(alone[mode]),
+                "step_gflops": _rate(counted, alone[mode]),
+                "share_of_roofline": ratio(together, alone[mode]),
+            }
+            for mode in settings.modes
+        },
+        "by_product": _by_product(counted, alone),
+    }
+
+
+def _rate(counted: Count, seconds: Sequence[float]) -> dict[str, Any]:
+    """GFLOP/s."""
+    return spread([counted.flops / value / 1e9 for value in seconds])
+
+
+def _by_product(counted: Count, alone: dict[str, list[float]]) -> list[dict[str, Any]]:
+    rows = []
+    for number, (product, times) in enumerate(counted.products.items()):
+        m, k, n = product.sizes
+        seconds = spread(alone[str(number)])
+        rows.append(
+            {
+                "kind": product.kind,
+                "batch": product.batch,
+                "m": m,
+                "k": k,
+                "n": n,
+                "times": times,
+                "flops": product.flops,
+                "seconds": seconds,
+                "gflops": product.flops / seconds["median"] / 1e9,
+            }
+        )
+    return rows
+
+
+def _sum(columns: Sequence[Sequence[float]]) -> list[float]:
+    return [sum(values) for values in zip(*columns, strict=True)]

@@ -1,0 +1,91 @@
+"""Trainings that end within a second: settings, data, and replicas that differ in all they may."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.config import TrainingConfig, load_config
+from bench.training import Pixels, Replica
+from pairs import build, data, seeded
+
+# Where replicas could part from a single model: mixtures, pseudo-inputs that the posterior
+# encodes, two layers of latents, a category that a factor reads.
+PAIRS = [
+    ("mog", "continuous"),
+    ("vamp", "joint"),
+    ("conditional", "joint"),
+    ("hierarchical_vamp", "independent"),
+]
+each_kind = pytest.mark.parametrize(("prior", "posterior"), PAIRS)
+
+# Products of several replicas add in another order than those of one, and the update at several
+# rates is another kernel than that at one. Adam divides by the gradient's size, so that rounding
+# reaches a parameter undiminished; it grew to 1e-15 and 9e-7 here, over all pairs.
+TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
+each_dtype = pytest.mark.parametrize("dtype", TOLERANCES, ids=["float64", "float32"])
+
+SEEDS = (3, 5, 8)
+DIFFERENCES: Sequence[dict[str, object]] = (
+    {"learning_rate": 0.01, "warmup_epochs": 0, "epochs": 2, "temperature_start": 1.0},
+    {"learning_rate": 0.003, "warmup_epochs": 3, "epochs": 4, "temperature_start": 0.8},
+    {"learning_rate": 0.02, "warmup_epochs": 2, "epochs": 3, "temperature_decay": 0.02},
+)
+
+
+def config(**changes: object) -> TrainingConfig:
+    values = {"batch_size": 8, "warmup_epochs": 0, "epochs": 3, "learning_rate": 0.01, **changes}
+    sets = [f"training.{key}={json.dumps(value)}" for key, value in values.items()]
+    return load_config(None, None, sets).training
+
+
+def pixels(count: int = 50, *, dtype: torch.dtype = torch.float32) -> Pixels:
+    """Grey levels, to be binarized; in float64 the levels themselves."""
+    grey = torch.randint(0, 17, (count, 4), generator=seeded(1)).to(torch.uint8)
+    validation = data(30).to(torch.uint8)
+    if dtype == torch.float64:
+        return Pixels(grey.double() / 16, validation, 1.0, False)
+    return Pixels(grey, validation, 1 / 16, True)
+
+
+def replica(
+    prior: str, posterior: str, seed: int, *, dtype: torch.dtype = torch.float32, **changes: object
+) -> Replica:
+    return Replica(build(prior, posterior, seed=seed, dtype=dtype), config(**changes), seed)
+
+
+def replicas(
+    prior: str, posterior: str, *, dtype: torch.dtype = torch.float32, **changes: object
+) -> list[Replica]:
+    """Three that differ in seed, rate, warm-up, temperature and number of epochs."""
+    return [
+        replica(prior, posterior, seed, dtype=dtype, **{**different, **changes})
+        for seed, different in zip(SEEDS, DIFFERENCES, strict=True)
+    ]
+
+
+def history(replica: Replica) -> list[dict[str, float]]:
+    """Its epochs, without what a clock fills."""
+    records = [asdict(record) for record in replica.progress.history]
+    return [{k: v for k, v in record.items() if k != "seconds"} for record in records]
+
+
+def gap(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    """The largest difference of two models' parameters."""
+    assert found.keys() == expected.keys()
+    return max(float((found[name] - value).abs().max()) for name, value in expected.items())
+
+
+def check_same(found: Replica, expected: Replica, tolerance: float) -> None:
+    """Two replicas have ended alike."""
+    one, other = found.progress, expected.progress
+    assert (one.epoch, one.best_epoch, one.stale) == (other.epoch, other.best_epoch, other.stale)
+    assert one.best_bound == pytest.approx(other.best_bound, abs=tolerance)
+    for mine, record in zip(history(found), history(expected), strict=True):
+        assert mine == pytest.approx(record, abs=tolerance)
+    assert gap(found.model.state_dict(), expected.model.state_dict()) <= tolerance
