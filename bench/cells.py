@@ -64,14 +64,15 @@ def run_group(
             todo.append(cell)
         wanted = {cell.id for cell in todo}
         untrained = [c for c in todo if workshop.fresh or store.trained(c) is None]
-        for members in whole_groups(untrained, store):
+        groups = whole_groups(untrained, store)
+        for members in groups:
             trained = _train(members, wanted, workshop, store, events)
             for cell in members:
                 if cell.id in wanted:
                     yield cell, _end(cell, trained[cell.id], workshop, store, events)
-        waiting = {cell.id for cell in untrained}
+        ended = {cell.id for members in groups for cell in members}
         for cell in todo:
-            if cell.id not in waiting:
+            if cell.id not in ended:
                 yield cell, _end(cell, None, workshop, store, events)
 
 
@@ -154,6 +155,7 @@ def _read(cell: Cell, workshop: Workshop, store: Store) -> Trained:
 def _evaluate(
     cell: Cell, trained: Trained, workshop: Workshop, store: Store, events: Events
 ) -> Row:
+    torch.set_num_threads(trained.facts["threads"])
     started = time.perf_counter()
     card = evaluate(
         trained.model,

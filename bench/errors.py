@@ -34,3 +34,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     hint = f" Did you mean {folded[near[0]]!r}?" if near else ""
     listed = ", ".join(choices) if choices else "none"
     return UsageError(f"unknown {kind} {name!r}.{hint} Known: {listed}.")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, short enough for a line; its type where it says nothing."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]

@@ -13,7 +13,7 @@ from bench.config import Config
 from bench.engine.batches import steps_an_epoch
 from bench.engine.choice import choose_mode
 from bench.engine.replica import Epoch, Progress, Replica, TrainingFailed
-from bench.errors import Interrupted
+from bench.errors import Interrupted, first_line
 from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
 from bench.grouping import CHECKPOINT, Group, settings_of
@@ -63,11 +63,10 @@ def train_group(
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
-        (store.folder(group[0].id) / CHECKPOINT).unlink(missing_ok=True)
-        if len(group) == 1:
-            return {group[0].id: error}
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        watch.notice(f"its {len(group)} seeds train one after the other: {reason[0][:200]}")
+        if len(group) == 1 or (store.folder(group[0].id) / CHECKPOINT).exists():
+            # What was trained so far is kept, and the next run goes on from it.
+            return dict.fromkeys((cell.id for cell in group), error)
+        watch.notice(f"its {len(group)} seeds train one after the other: {first_line(error)}")
     found: dict[str, Trained | Exception] = {}
     for cell in group:
         found |= train_group((cell,), workshop, store, tuned, watch)
@@ -77,10 +76,13 @@ def train_group(
 def _together(
     group: Group, workshop: Workshop, store: Store, tuned: dict[str, Any], watch: Watch
 ) -> dict[str, Trained | Exception]:
-    leader = group[0]
+    leader, seeds = group[0], [cell.seed for cell in group]
     config, components = workshop.settings(leader, tuned)
     checkpoint = store.folder(leader.id) / CHECKPOINT
     begun = settings_of(leader, store) if checkpoint.exists() else {}
+    if begun.get("group") != seeds:
+        checkpoint.unlink(missing_ok=True)  # of another group, which has given it up
+        begun = {}
     pixels = workshop.pixels(leader.dataset)
     steps = steps_an_epoch(pixels, config.training.batch_size)[0] * config.training.epochs
     engine = config.engine
@@ -91,23 +93,28 @@ def _together(
     torch.set_num_threads(threads)
     replicas = []
     for cell in group:
-        folder = store.folder(cell.id)
-        folder.mkdir(parents=True, exist_ok=True)
-        described = describe(cell, config, components, tuned, threads)
-        write_json(
-            folder / "config.json",
-            {**described, "mode": mode, "group": [member.seed for member in group]},
-        )
+        if not store.finished(cell):
+            described = describe(cell, config, components, tuned, threads)
+            folder = store.folder(cell.id)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "config.json", {**described, "mode": mode, "group": seeds})
         model = workshop.model(cell, config, components, cell.seed)
         replicas.append(Replica(model, config.training, cell.seed))
     by_seed = {cell.seed: cell for cell in group}
     trainer = ReplicaTrainer(replicas, pixels, mode, checkpoint, watch.notice)
     trainer.run(lambda replica, epoch: watch.epoch(by_seed[replica.seed], epoch), watch.stop)
     trainer.save()  # a run that is killed before the models are written need not train again
-    facts = {"tuned": tuned, "components": components, "threads": threads, "engine_mode": mode}
+    facts = {
+        "tuned": tuned,
+        "components": components,
+        "threads": threads,
+        "engine_mode": trainer.steps.ran,
+        "replicas": len(group),
+    }
     kept: dict[str, Trained | Exception] = {
-        cell.id: _keep(cell, replica, store, {**facts, "replicas": len(group)})
+        cell.id: _keep(cell, replica, store, facts)
         for cell, replica in zip(group, replicas, strict=True)
+        if not store.finished(cell)  # its row describes the model that is there
     }
     checkpoint.unlink()  # what has failed begins anew the next time
     return kept
@@ -124,7 +131,7 @@ def _keep(
     with atomic_write(folder / "model.pt") as stream:
         weights = replica.model.state_dict()
         torch.save({name: value.cpu() for name, value in weights.items()}, stream)
-    facts = {**_facts(progress), **facts}
+    facts = _facts(progress) | facts
     write_json(folder / "training.json", facts)
     store.keep_trained(cell)
     return Trained(replica.model, facts)

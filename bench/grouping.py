@@ -49,7 +49,11 @@ def make_groups(
 def recorded(cell: Cell, store: Store) -> tuple[int, ...]:
     """The seeds with which the cell was begun, if their training can go on; else none."""
     seeds = settings_of(cell, store).get("group") or []
-    if not seeds or not (store.folder(replace(cell, seed=seeds[0]).id) / CHECKPOINT).exists():
+    if not seeds:
+        return ()
+    leader = replace(cell, seed=seeds[0])  # whose own group may have changed since
+    begun = settings_of(leader, store).get("group") == seeds
+    if not begun or not (store.folder(leader.id) / CHECKPOINT).exists():
         return ()
     return tuple(int(seed) for seed in seeds)
 

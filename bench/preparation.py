@@ -116,16 +116,17 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     store = Store(out, create=False)
     todo = tuple(c for c in plan.cells if request.fresh or not store.finished(c))
     hidden = max(config.for_dataset(name).model.hidden for name in names)
-    workers, threads = share_cores(
-        request.workers, config.engine.threads, len(todo), device, hidden
-    )
+    workers, _ = share_cores(request.workers, config.engine.threads, len(todo), device, hidden)
     if config.engine.mode == "graph" and not device.startswith("cuda"):
         notice("engine.mode = graph needs a CUDA device: steps run eagerly")
-    workshop.threads, workshop.fresh = threads, request.fresh
     sizes = {name: _replicas(workshop, name, len(todo), workers, device) for name in names}
     groups = make_groups(todo, sizes, None if request.fresh else store)
+    workers, threads = share_cores(
+        min(workers, len(groups)), config.engine.threads, len(groups), device, hidden
+    )
+    workshop.threads, workshop.fresh = threads, request.fresh
     job = Job(config, registry.plugins, roots, device, out, threads, request.fresh)
-    return Prepared(config, plan, todo, groups, job, workshop, min(workers, max(1, len(groups))))
+    return Prepared(config, plan, todo, groups, job, workshop, workers)
 
 
 def _replicas(workshop: Workshop, name: str, cells: int, workers: int, device: str) -> int:

@@ -134,7 +134,8 @@ class ReplicaTrainer:
         bounds, errors = validation_bound(
             self.population, self.pixels.validation, self.validation_noise
         )
-        seconds = (time.perf_counter() - started) / len(self.packed)
+        going = sum(not replica.finished() for replica in self.packed)
+        seconds = (time.perf_counter() - started) / going
         self.number = number
         found = []
         for index, replica in enumerate(self.packed):

@@ -90,7 +90,8 @@ class Trials:
             model = self.workshop.model(self.cell, config, components, seed)
             replicas.append(Replica(model, config.training, seed))
         pixels = self.workshop.pixels(self.cell.dataset)
-        steps = steps_an_epoch(pixels, config.training.batch_size)[0] * config.training.epochs
+        epochs = max(replica.config.epochs for replica in replicas)
+        steps = steps_an_epoch(pixels, config.training.batch_size)[0] * epochs
         engine, device = config.engine, self.workshop.device.type
         mode = choose_mode(engine.mode, device, steps, engine.break_even)
         trainer = ReplicaTrainer(replicas, pixels, mode)

@@ -113,7 +113,8 @@ def _bury(cell: Cell, exitcode: int | None, out: Path, listener: Listener) -> No
     row: Row = {
         "status": "failed",
         "reason": f"its worker process ended with exit status {exitcode}; if it was killed for "
-        "want of memory, run with fewer --workers or a smaller evaluation.chunk",
+        "want of memory, run with fewer --workers, a smaller evaluation.chunk or a smaller "
+        "engine.replicas",
     }
     store = Store(out)
     (store.folder(cell.id) / "traceback.txt").unlink(missing_ok=True)  # of an earlier failure

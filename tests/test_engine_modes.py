@@ -150,7 +150,7 @@ def test_what_cannot_be_captured_runs_eagerly(count: int) -> None:
     check_equal(trace(captured, inner, 20), trace(expected, expected, 20))
     assert tried == [1]
     assert notices == [
-        "the step cannot be captured, so it runs eagerly: "
+        "the step cannot be captured, so it runs without: "
         "operation not permitted when stream is capturing"
     ]
 

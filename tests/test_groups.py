@@ -8,13 +8,18 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from bench.engine.population import NotStackable, Population
 from bench.grid import Cell
+from bench.group_training import _keep as bench_keep
 from bench.grouping import make_groups, recorded, whole_groups
 from bench.store import Store
+from bench.training import ReplicaTrainer
+from pairs import build
 from runs import TINY, Ended, bench, plan_of, results, run_tiny, start, wait_for, write_prior
 
 WORDS = ("--models", "CP,VP", "--datasets", "digits", "--components", 3)
@@ -176,3 +181,75 @@ def test_one_seed_that_diverges_does_not_take_the_others_along(tmp_path: Path) -
 def test_the_family_is_all_but_the_seed() -> None:
     first, *_ = cells()
     assert replace(first, seed=7).family == first.family != replace(first, components=9).family
+
+
+def test_another_group_s_checkpoint_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    """Seeds 0 and 2 were begun, then 0 and 1: what lies there now is of 0 and 1."""
+    store, all_cells = Store(tmp_path), cells(3)
+    vae = [cell for cell in all_cells if cell.model == "VAE"]
+    begin(store, (vae[0], vae[1]))
+    folder = store.folder(vae[2].id)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"group": [0, 2]}))
+    assert recorded(vae[2], store) == ()
+    assert recorded(vae[1], store) == recorded(vae[0], store) == (0, 1)
+
+
+def test_a_kill_between_two_models_of_a_group_ends_each_cell_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--models", "CP", "--datasets", "digits", "--components", 3, "--seeds", 3)
+    words = (*words, "--set", "engine.replicas=3")
+    expected = tmp_path / "expected"
+    assert run_tiny(expected, *words).status == 0
+    out, real, count = tmp_path / "runs", bench_keep, 0
+
+    def keep(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.group_training._keep", keep)
+        run_tiny(out, *words)
+    assert len([*out.glob("trained/*")]) == 1
+    ended = run_tiny(out, *words)
+    assert ended.status == 0, ended.out
+    assert sum(" seed " in line for line in ended.out.splitlines() if "/3]" in line) == 3
+    assert {k: unclocked(r) for k, r in numbers(out).items()} == {
+        k: unclocked(r) for k, r in numbers(expected).items()
+    }
+
+
+def test_an_error_late_in_training_keeps_what_was_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--models", "CP", "--datasets", "digits", "--components", 3, "--seeds", 2)
+    words = (*words, "--set", "engine.replicas=2", "--set", "training.checkpoint_seconds=0")
+    real = ReplicaTrainer.epoch
+
+    def epoch(self: ReplicaTrainer) -> Any:
+        if self.number == 2:
+            raise RuntimeError("out of memory")
+        return real(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReplicaTrainer, "epoch", epoch)
+        ended = run_tiny(tmp_path, *words, epochs=4)
+    assert ended.status == 1
+    assert [row["reason"] for row in results(tmp_path)] == ["RuntimeError: out of memory"] * 2
+    (checkpoint,) = tmp_path.glob("cells/*/checkpoint.pt")
+    assert torch.load(checkpoint, weights_only=True)["number"] == 2
+    assert run_tiny(tmp_path, *words, epochs=4).status == 0
+    assert {row["replicas"] for row in results(tmp_path)} == {"2"}
+
+
+def test_replicas_that_differ_in_an_option_do_not_stack() -> None:
+    """One model's code runs for all: with another's option it would be another model's numbers."""
+    models = [build("standard", "independent", dtype=torch.float32) for _ in range(2)]
+    Population(models)
+    models[1].posterior.category.activation = "elu"  # type: ignore[union-attr]
+    with pytest.raises(NotStackable, match=r"posterior\.category\.activation is 'linear'"):
+        Population(models)

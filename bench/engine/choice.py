@@ -20,7 +20,7 @@ def choose_mode(wanted: str, device: str, steps: int, break_even: int) -> Mode:
         wanted: ``eager``, ``compile``, ``graph`` or ``auto``.
         device: ``cpu`` or ``cuda``, with or without a number.
         steps: the most that a replica may make.
-        break_even: steps after which compiling has paid on a CPU (docs/performance.md).
+        break_even: steps from which ``auto`` compiles on a CPU.
     """
     if wanted == "eager":
         return "eager"
@@ -31,7 +31,7 @@ def choose_mode(wanted: str, device: str, steps: int, break_even: int) -> Mode:
     return "compile" if wanted == "auto" and steps >= break_even else "eager"
 
 
-MOST_REPLICAS = {"cpu": 8, "cuda": 32}  # more bring nothing (docs/performance.md)
+MOST_REPLICAS = {"cpu": 8, "cuda": 32}
 SMALL_STEP = 5_000_000
 
 

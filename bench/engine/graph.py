@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.engine.batches import Block
-from bench.engine.steps import Compiled, Eager
+from bench.engine.steps import Compiled, Eager, Mode
+from bench.errors import first_line
 from bench.precision import computing_in
 
 STEPS_A_LAUNCH = 16
@@ -48,6 +49,11 @@ class Captured:
         self.replay: Callable[[], None] | None = None
         self.failed = False
 
+    @property
+    def ran(self) -> Mode:
+        """``compile`` stands for a captured step that is compiled, too."""
+        return self.steps.ran if self.failed or isinstance(self.steps, Compiled) else "graph"
+
     def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
         total = torch.zeros_like(beta, dtype=torch.float64)
         start = 0
@@ -82,8 +88,8 @@ class Captured:
             self.replay = self.capture(self._work)
         except Exception as error:
             self.failed = True
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            self.notice(f"the step cannot be captured, so it runs eagerly: {reason[0][:200]}")
+            reason = first_line(error)
+            self.notice(f"the step cannot be captured, so it runs without: {reason}")
         with torch.no_grad():
             for mine, before in zip(self.eager.adam.state_tensors(), kept, strict=True):
                 mine.copy_(before)

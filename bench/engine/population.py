@@ -14,6 +14,7 @@ from bench.model import Model
 from bench.networks import Linear
 
 Tensors = Mapping[str, Tensor]
+PLAIN = (bool, int, float, str, tuple, type(None))
 
 
 class NotStackable(BenchError):
@@ -68,7 +69,7 @@ class Population:
         fixed: the other parameters and the buffers.
 
     Raises:
-        NotStackable: the models differ in shape, or in what is learned.
+        NotStackable: the models differ in shape, in what is learned, or in an option.
     """
 
     def __init__(self, models: Sequence[Model]) -> None:
@@ -164,12 +165,26 @@ def _state(model: Model) -> dict[str, Tensor]:
 
 
 def _check_alike(models: Sequence[Model]) -> None:
-    first, *others = ({n: _kind(value) for n, value in _state(model).items()} for model in models)
+    """One model's code runs for all: what is no tensor has to be equal in all of them."""
+    first, *others = (
+        {n: _kind(value) for n, value in _state(model).items()} | _options(model)
+        for model in models
+    )
     for other in others:
         for name in sorted(first.keys() | other.keys()):
             one, another = first.get(name, "absent"), other.get(name, "absent")
             if one != another:
                 raise NotStackable(f"{name} is {one} in one replica and {another} in another")
+
+
+def _options(model: Model) -> dict[str, str]:
+    """The plain attributes of all its modules, by name: an option of a plugin, say."""
+    return {
+        f"{path}.{name}": repr(value)
+        for path, module in model.named_modules()
+        for name, value in vars(module).items()
+        if not name.startswith("_") and isinstance(value, PLAIN)
+    }
 
 
 def _kind(value: Tensor) -> str:

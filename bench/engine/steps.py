@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.engine.adam import Adam, normalised, update
 from bench.engine.batches import Block
 from bench.engine.population import Population
+from bench.errors import first_line
 from bench.precision import Precision, computing_in
 
 Mode = Literal["eager", "compile", "graph"]
@@ -21,9 +22,28 @@ Noise = Mapping[str, Tensor]
 class Steps(Protocol):
     """Runs the steps of a block and changes the parameters in place."""
 
+    @property
+    def ran(self) -> Mode:
+        """How steps have run, which is not as it was asked where that has failed."""
+        ...
+
     def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
         """The sum of the objectives over the block, (R,) in float64, not waited for."""
         ...
+
+
+Step = Callable[[Tensor, Noise, Tensor, Tensor], Tensor]
+
+
+def one_by_one(
+    step: Step, precision: Precision, block: Block, beta: Tensor, temperature: Tensor
+) -> Tensor:
+    """The sum of the objectives of a block's steps, (R,) in float64, not waited for."""
+    total = torch.zeros_like(beta, dtype=torch.float64)
+    with computing_in(precision):
+        for index in range(len(block)):
+            total += step(*block.step(index), beta, temperature)
+    return total
 
 
 @dataclass
@@ -42,12 +62,10 @@ class Eager:
     precision: Precision = "float32"
     blocks: dict[str, int] | None = None
 
+    ran: ClassVar[Mode] = "eager"
+
     def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
-        total = torch.zeros_like(beta, dtype=torch.float64)
-        with computing_in(self.precision):
-            for index in range(len(block)):
-                total += self.step(*block.step(index), beta, temperature)
-        return total
+        return one_by_one(self.step, self.precision, block, beta, temperature)
 
     def step(self, x: Tensor, noise: Noise, beta: Tensor, temperature: Tensor) -> Tensor:
         """One step; returns its objectives."""
@@ -77,12 +95,12 @@ class Compiled:
         # The same memory, which a pure function may change in place.
         self.learned = {name: value.detach() for name, value in eager.adam.learned.items()}
 
+    @property
+    def ran(self) -> Mode:
+        return "eager" if self.failed else "compile"
+
     def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
-        total = torch.zeros_like(beta, dtype=torch.float64)
-        with computing_in(self.eager.precision):
-            for index in range(len(block)):
-                total += self.step(*block.step(index), beta, temperature)
-        return total
+        return one_by_one(self.step, self.eager.precision, block, beta, temperature)
 
     def step(self, x: Tensor, noise: Noise, beta: Tensor, temperature: Tensor) -> Tensor:
         """One step; returns its objectives."""
@@ -103,8 +121,7 @@ class Compiled:
                 for mine, before in zip(changed, kept, strict=True):
                     mine.copy_(before)
             self.failed = True
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            self.notice(f"the step does not compile, so it runs eagerly: {reason[0][:200]}")
+            self.notice(f"the step does not compile, so it runs eagerly: {first_line(error)}")
             return self.eager.step(x, noise, beta, temperature)
         self.compiled = compiled
         return found
