@@ -10,8 +10,6 @@ from typing import Any
 import torch
 
 from bench.config import Config
-from bench.engine.batches import steps_an_epoch
-from bench.engine.choice import choose_mode
 from bench.engine.replica import Epoch, Progress, Replica, TrainingFailed
 from bench.errors import Interrupted, first_line
 from bench.files import atomic_write, write_json, write_text
@@ -83,13 +81,9 @@ def _together(
     if begun.get("group") != seeds:
         checkpoint.unlink(missing_ok=True)  # of another group, which has given it up
         begun = {}
-    pixels = workshop.pixels(leader.dataset)
-    steps = steps_an_epoch(pixels, config.training.batch_size)[0] * config.training.epochs
-    engine = config.engine
-    chosen = choose_mode(engine.mode, workshop.device.type, steps, engine.break_even)
     # Sums depend on how they are split and fused: what was begun goes on in the same way.
     threads: int = begun.get("threads", workshop.threads)
-    mode = begun.get("mode", chosen)
+    mode = begun.get("mode") or workshop.mode(leader.dataset, config, config.training.epochs)
     torch.set_num_threads(threads)
     replicas = []
     for cell in group:
@@ -101,7 +95,9 @@ def _together(
         model = workshop.model(cell, config, components, cell.seed)
         replicas.append(Replica(model, config.training, cell.seed))
     by_seed = {cell.seed: cell for cell in group}
-    trainer = ReplicaTrainer(replicas, pixels, mode, checkpoint, watch.notice)
+    trainer = ReplicaTrainer(
+        replicas, workshop.pixels(leader.dataset), mode, checkpoint, watch.notice
+    )
     trainer.run(lambda replica, epoch: watch.epoch(by_seed[replica.seed], epoch), watch.stop)
     trainer.save()  # a run that is killed before the models are written need not train again
     facts = {

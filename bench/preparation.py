@@ -11,7 +11,6 @@ import torch
 
 from bench.config import Config, default_preset, load_config
 from bench.config_check import check_names
-from bench.engine.choice import choose_replicas, size_of_step
 from bench.errors import DataError, PluginError, UsageError
 from bench.execution import Job, resolve_device, share_cores
 from bench.grid import Cell, Plan, make_plan, select_datasets
@@ -119,7 +118,10 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     workers, _ = share_cores(request.workers, config.engine.threads, len(todo), device, hidden)
     if config.engine.mode == "graph" and not device.startswith("cuda"):
         notice("engine.mode = graph needs a CUDA device: steps run eagerly")
-    sizes = {name: _replicas(workshop, name, len(todo), workers, device) for name in names}
+    sizes = {
+        name: workshop.replicas(name, config.for_dataset(name), len(todo), workers)
+        for name in names
+    }
     groups = make_groups(todo, sizes, None if request.fresh else store)
     workers, threads = share_cores(
         min(workers, len(groups)), config.engine.threads, len(groups), device, hidden
@@ -127,13 +129,6 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     workshop.threads, workshop.fresh = threads, request.fresh
     job = Job(config, registry.plugins, roots, device, out, threads, request.fresh)
     return Prepared(config, plan, todo, groups, job, workshop, workers)
-
-
-def _replicas(workshop: Workshop, name: str, cells: int, workers: int, device: str) -> int:
-    """How many seeds of a cell on this dataset train together."""
-    config, data = workshop.config.for_dataset(name), workshop.data(name)
-    step = size_of_step(config.training.batch_size, config.model.hidden, data.event_shape)
-    return choose_replicas(config.engine.replicas, device, cells, workers, step)
 
 
 def _check_plugins(registry: Registry, config: Config, notice: Callable[[str], None]) -> None:

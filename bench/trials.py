@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from bench.engine.batches import steps_an_epoch
-from bench.engine.choice import choose_mode, choose_replicas, size_of_step
 from bench.engine.replica import Epoch, Replica, TrainingFailed
 from bench.errors import BenchError, Interrupted
 from bench.grid import Cell
@@ -57,16 +55,10 @@ class Trials:
             shape = config.model.latent_dim, config.model.hidden, components
             groups.setdefault((shared, shape), []).append(proposal)
         for group in groups.values():
-            size = self._replicas(group[0], len(proposals))
+            config, _ = self.workshop.settings(self.cell, group[0].params)
+            size = self.workshop.replicas(self.cell.dataset, config, len(proposals), 1)
             for start in range(0, len(group), size):
                 yield group[start : start + size]
-
-    def _replicas(self, proposal: Proposal, trials: int) -> int:
-        config, _ = self.workshop.settings(self.cell, proposal.params)
-        data = self.workshop.data(self.cell.dataset)
-        step = size_of_step(config.training.batch_size, config.model.hidden, data.event_shape)
-        device = self.workshop.device.type
-        return choose_replicas(config.engine.replicas, device, trials, 1, step)
 
     def _train(self, group: Sequence[Proposal]) -> dict[int, Result]:
         try:
@@ -89,12 +81,9 @@ class Trials:
             seed = TRIAL_SEED + proposal.number
             model = self.workshop.model(self.cell, config, components, seed)
             replicas.append(Replica(model, config.training, seed))
-        pixels = self.workshop.pixels(self.cell.dataset)
         epochs = max(replica.config.epochs for replica in replicas)
-        steps = steps_an_epoch(pixels, config.training.batch_size)[0] * epochs
-        engine, device = config.engine, self.workshop.device.type
-        mode = choose_mode(engine.mode, device, steps, engine.break_even)
-        trainer = ReplicaTrainer(replicas, pixels, mode)
+        mode = self.workshop.mode(self.cell.dataset, config, epochs)
+        trainer = ReplicaTrainer(replicas, self.workshop.pixels(self.cell.dataset), mode)
         trainer.run(
             lambda replica, epoch: self.on_epoch(replica.seed - TRIAL_SEED, epoch), self.stop
         )

@@ -13,11 +13,13 @@ import torch
 
 from bench.config import Config
 from bench.data.loading import LoadedData, load_dataset
+from bench.engine.batches import Pixels, steps_an_epoch
+from bench.engine.choice import choose_mode, choose_replicas, size_of_step
+from bench.engine.steps import Mode
 from bench.grid import Cell
 from bench.model import Model
 from bench.registry import Registry
 from bench.spec import Spec
-from bench.training import Pixels
 
 
 @dataclass
@@ -53,6 +55,18 @@ class Workshop:
                 binary=binary,
             )
         return self._pixels[name]
+
+    def mode(self, dataset: str, config: Config, epochs: int) -> Mode:
+        """How the steps of a cell run that may train for so many epochs."""
+        steps, _ = steps_an_epoch(self.pixels(dataset), config.training.batch_size)
+        engine = config.engine
+        return choose_mode(engine.mode, self.device.type, steps * epochs, engine.break_even)
+
+    def replicas(self, dataset: str, config: Config, cells: int, workers: int) -> int:
+        """How many of ``cells`` of one shape, shared by ``workers``, train together at most."""
+        shape = self.data(dataset).event_shape
+        step = size_of_step(config.training.batch_size, config.model.hidden, shape)
+        return choose_replicas(config.engine.replicas, self.device.type, cells, workers, step)
 
     def settings(self, cell: Cell, values: Mapping[str, Any]) -> tuple[Config, int | None]:
         """The cell's settings and K with tuned ``values`` put in."""

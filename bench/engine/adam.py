@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,6 +41,18 @@ class Adam:
         """All that a step changes: parameters, moments and counts."""
         parts = (self.learned, self.mean, self.square)
         return [value for part in parts for value in part.values()] + [self.count, *self._counts]
+
+    def snapshot(self) -> Callable[[], None]:
+        """What takes back all that steps have changed since."""
+        changed = self.state_tensors()
+        kept = [value.detach().clone() for value in changed]
+
+        @torch.no_grad()
+        def restore() -> None:
+            for mine, before in zip(changed, kept, strict=True):
+                mine.copy_(before)
+
+        return restore
 
     @torch.no_grad()
     def step(self, gradients: Mapping[str, Tensor | None]) -> None:

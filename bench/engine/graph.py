@@ -10,7 +10,6 @@ from torch import Tensor
 from bench.engine.batches import Block
 from bench.engine.steps import Compiled, Eager, Mode
 from bench.errors import first_line
-from bench.precision import computing_in
 
 STEPS_A_LAUNCH = 16
 WARM_UP = 3
@@ -82,7 +81,7 @@ class Captured:
         self.block = Block(part.x.clone(), noise)
         self.beta, self.temperature = beta.clone(), temperature.clone()
         self.total = torch.zeros_like(beta, dtype=torch.float64)
-        kept = [value.detach().clone() for value in self.eager.adam.state_tensors()]
+        restore = self.eager.adam.snapshot()
         try:
             self._warm_up(part, beta, temperature)
             self.replay = self.capture(self._work)
@@ -90,9 +89,7 @@ class Captured:
             self.failed = True
             reason = first_line(error)
             self.notice(f"the step cannot be captured, so it runs without: {reason}")
-        with torch.no_grad():
-            for mine, before in zip(self.eager.adam.state_tensors(), kept, strict=True):
-                mine.copy_(before)
+        restore()
         return not self.failed
 
     def _warm_up(self, part: Block, beta: Tensor, temperature: Tensor) -> None:
@@ -108,8 +105,4 @@ class Captured:
         torch.cuda.current_stream().wait_stream(stream)
 
     def _work(self) -> None:
-        self.total.zero_()
-        with computing_in(self.eager.precision):
-            for index in range(STEPS_A_LAUNCH):
-                x, noise = self.block.step(index)
-                self.total.add_(self.steps.step(x, noise, self.beta, self.temperature))
+        self.total.copy_(self.steps.run(self.block, self.beta, self.temperature))

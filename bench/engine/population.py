@@ -79,17 +79,16 @@ class Population:
         self._calls = _Calls(models[0])
         self.learned: dict[str, Tensor] = {}
         self.fixed: dict[str, Tensor] = {}
-        for name, value in _state(models[0]).items():
+        states = [_state(model) for model in models]
+        for name, value in states[0].items():
             wanted = isinstance(value, nn.Parameter) and value.requires_grad
             if self.stacked:
-                value = self._stack(name).requires_grad_(wanted)
+                stack = torch.stack([state[name].detach() for state in states])
+                value = stack.requires_grad_(wanted)
             (self.learned if wanted else self.fixed)[name] = value
 
     def __len__(self) -> int:
         return len(self.models)
-
-    def _stack(self, name: str) -> Tensor:
-        return torch.stack([_state(model)[name].detach() for model in self.models])
 
     def losses(self, x: Tensor, noise: Values, beta: Tensor, temperature: Tensor) -> Tensor:
         """The objective of every replica, (R,), at x (R, B, P) and noise (R, B, event)."""

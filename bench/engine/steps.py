@@ -111,15 +111,12 @@ class Compiled:
         arguments = self.eager.population.fixed, x, dict(noise), beta, temperature, adam.rates
         if self.compiled is not None:
             return self.compiled(*state, *arguments)
-        changed = adam.state_tensors()
-        kept = [value.detach().clone() for value in changed]
+        restore = adam.snapshot()
         try:
             compiled: Callable[..., Tensor] = torch.compile(self._step, dynamic=False)
             found = compiled(*state, *arguments)
         except Exception as error:
-            with torch.no_grad():
-                for mine, before in zip(changed, kept, strict=True):
-                    mine.copy_(before)
+            restore()
             self.failed = True
             self.notice(f"the step does not compile, so it runs eagerly: {first_line(error)}")
             return self.eager.step(x, noise, beta, temperature)
