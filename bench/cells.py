@@ -19,6 +19,7 @@ from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
 from bench.group_training import Trained, Watch, describe, train_group
 from bench.grouping import Group, hold_all, whole_groups
+from bench.products import multiplying_by
 from bench.store import TRAINED, Row, Store
 from bench.trials import Trials
 from bench.tuning import Proposal, TrialRecord, search
@@ -157,14 +158,15 @@ def _evaluate(
 ) -> Row:
     torch.set_num_threads(trained.facts["threads"])
     started = time.perf_counter()
-    card = evaluate(
-        trained.model,
-        workshop.data(cell.dataset),
-        workshop.config.for_dataset(cell.dataset).evaluation,
-        store.out / "classifiers",
-        events.stop,
-        lambda what: events.phase(cell, f"evaluate: {what}"),
-    )
+    with multiplying_by(trained.facts["products"]):
+        card = evaluate(
+            trained.model,
+            workshop.data(cell.dataset),
+            workshop.config.for_dataset(cell.dataset).evaluation,
+            store.out / "classifiers",
+            events.stop,
+            lambda what: events.phase(cell, f"evaluate: {what}"),
+        )
     card.write(store.folder(cell.id))
     return {
         "status": "ok",

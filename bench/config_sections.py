@@ -146,4 +146,5 @@ class EngineConfig(Section):
     device: Annotated[str, AfterValidator(device)]
     mode: Literal["auto", "eager", "compile", "graph"]
     break_even: NonNegativeInt
+    products: Literal["auto", "blas", "onednn"]
     replicas: NonNegativeInt

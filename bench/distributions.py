@@ -70,10 +70,13 @@ class OneHotCategorical(Distribution):
 
 
 def gumbel_noise(shape: Sequence[int], generator: torch.Generator | None, like: Tensor) -> Tensor:
-    """Standard Gumbel noise of ``shape``, with the device and dtype of ``like``."""
-    noise = torch.empty(tuple(shape), device=like.device, dtype=like.dtype)
-    # An exponential draw can underflow to zero in float32; the clamp keeps its logarithm finite.
-    return -noise.exponential_(generator=generator).clamp_min(1e-30).log()
+    """Standard Gumbel noise of ``shape``, -log(-log u), with the device and dtype of ``like``."""
+    # From uniform numbers, of which a CPU makes seven times as many a second as exponential ones.
+    # They are multiples of eps / 2 below one; zero, the only one without a logarithm, becomes half
+    # the least other.
+    uniform = torch.rand(tuple(shape), generator=generator, device=like.device, dtype=like.dtype)
+    uniform.clamp_(min=torch.finfo(like.dtype).eps / 4)
+    return uniform.log_().neg_().log_().neg_()
 
 
 class Mixture(Distribution):

@@ -16,6 +16,7 @@ from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
 from bench.grouping import CHECKPOINT, Group, settings_of
 from bench.model import Model
+from bench.products import Kernels
 from bench.store import Store
 from bench.training import ReplicaTrainer
 from bench.workshop import Workshop
@@ -84,6 +85,7 @@ def _together(
     # Sums depend on how they are split and fused: what was begun goes on in the same way.
     threads: int = begun.get("threads", workshop.threads)
     mode = begun.get("mode") or workshop.mode(leader.dataset, config, config.training.epochs)
+    kernels: Kernels = begun.get("products", workshop.kernels)
     torch.set_num_threads(threads)
     replicas = []
     for cell in group:
@@ -91,12 +93,13 @@ def _together(
             described = describe(cell, config, components, tuned, threads)
             folder = store.folder(cell.id)
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / "config.json", {**described, "mode": mode, "group": seeds})
+            engine = {"mode": mode, "products": kernels, "group": seeds}
+            write_json(folder / "config.json", {**described, **engine})
         model = workshop.model(cell, config, components, cell.seed)
         replicas.append(Replica(model, config.training, cell.seed))
     by_seed = {cell.seed: cell for cell in group}
     trainer = ReplicaTrainer(
-        replicas, workshop.pixels(leader.dataset), mode, checkpoint, watch.notice
+        replicas, workshop.pixels(leader.dataset), mode, checkpoint, watch.notice, kernels
     )
     trainer.run(lambda replica, epoch: watch.epoch(by_seed[replica.seed], epoch), watch.stop)
     trainer.save()  # a run that is killed before the models are written need not train again
@@ -104,6 +107,7 @@ def _together(
         "tuned": tuned,
         "components": components,
         "threads": threads,
+        "products": kernels,
         "engine_mode": trainer.steps.ran,
         "replicas": len(group),
     }

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 from torch.distributions import OneHotCategorical as TorchOneHotCategorical
 
 from bench.distributions import AdditiveNormal, DiagNormal, Mixture, OneHotCategorical, sample_from
+from bench.normal import mark_vertices
 
 __all__ = ["Draw", "Factor", "Joint"]
 
@@ -166,7 +167,7 @@ def enumerate_category(category: OneHotCategorical) -> Tensor:
     """All K one-hot vectors as (K, 1, ..., 1, K): leftmost, so that features (B, H) broadcast."""
     size = category.event_shape[0]
     ones = torch.eye(size, device=category.logits.device, dtype=category.logits.dtype)
-    return ones.reshape(size, *(1 for _ in category.batch_shape), size)
+    return mark_vertices(ones.reshape(size, *(1 for _ in category.batch_shape), size))
 
 
 def native(factor: Distribution) -> Distribution:

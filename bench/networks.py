@@ -17,7 +17,9 @@ from torch.distributions import Distribution
 
 from bench.distributions import AdditiveNormal, DiagNormal, OneHotCategorical
 from bench.joint import Factor, Values
+from bench.normal import combine
 from bench.precision import lowered
+from bench.products import linear
 from bench.spec import Spec
 
 __all__ = [
@@ -101,7 +103,7 @@ class Linear(nn.Module):
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``weight x + bias``, multiplied in the training's precision, in the dtype of ``x``."""
     if not lowered():
-        return F.linear(x, weight, bias)
+        return linear(x, weight, bias)
     low = torch.bfloat16
     shift = None if bias is None else bias.to(low)
     return F.linear(x.to(low), weight.to(low), shift).to(x.dtype)
@@ -154,7 +156,7 @@ class AdditiveGaussianHead(nn.Module):
         column_loc, column_log_variance = self._parts(table.T)  # (K, D) each
 
         def given(c: Tensor) -> AdditiveNormal:
-            return AdditiveNormal(row, (c @ column_loc, c @ column_log_variance))
+            return AdditiveNormal(row, (combine(c, column_loc), combine(c, column_log_variance)))
 
         return given
 

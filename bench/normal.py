@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, register_kl
 
 from bench.precision import products_are_exact
+from bench.products import linear
 
 __all__ = ["AdditiveNormal", "DiagNormal", "normal_products"]
 
@@ -20,6 +21,22 @@ def _product_dtype(value: Tensor) -> torch.dtype:
     """Expanding the square cancels, so every product outside of training is in float64."""
     trains = torch.is_grad_enabled() and products_are_exact()
     return value.dtype if trains else torch.float64
+
+
+def mark_vertices(eye: Tensor) -> Tensor:
+    """Say of (K, 1, ..., 1, K) that it is the identity: ``combine`` need not multiply by it.
+
+    What is computed from it does not inherit the mark.
+    """
+    eye.is_every_vertex = True  # type: ignore[attr-defined]
+    return eye
+
+
+def combine(weights: Tensor, table: Tensor) -> Tensor:
+    """Rows of ``table`` (K, D) combined, ``weights @ table``, shape (..., D), for (..., K)."""
+    if getattr(weights, "is_every_vertex", False):
+        return table.reshape(*weights.shape[:-1], table.shape[-1])
+    return weights @ table
 
 
 class DiagNormal(Distribution):
@@ -117,7 +134,8 @@ class DiagNormal(Distribution):
         """
         shape = (*self.batch_shape, *self.event_shape)
         return DiagNormal.from_log_variance(
-            one_hot @ self.loc.expand(shape), one_hot @ self.log_variance.expand(shape)
+            combine(one_hot, self.loc.expand(shape)),
+            combine(one_hot, self.log_variance.expand(shape)),
         )
 
     def gather(self, index: tuple[Tensor, ...]) -> DiagNormal:
@@ -162,7 +180,7 @@ def normal_products(value: Tensor, loc: Tensor, log_variance: Tensor) -> Tensor:
     left = torch.cat([value.square(), value], dim=-1)  # (..., 2D)
     right = torch.cat([precision, -2.0 * precision * loc], dim=-1)  # (J, 2D)
     constant = (precision * loc.square() + log_variance + LOG_2PI).sum(-1)  # (J,)
-    return -0.5 * (left @ right.mT + constant)
+    return -0.5 * linear(left, right, constant)
 
 
 def _is_column(part: Tensor) -> bool:
@@ -209,7 +227,7 @@ def _kl_products(
     left = torch.cat([(v - log_s2).exp(), precision, 2.0 * delta * precision], dim=-1)  # (K, 3D)
     right = torch.cat([b.exp(), a.square(), a], dim=-1)  # (B, 3D)
     constant = (log_s2 - v + delta.square() * precision - 1.0).sum(-1, keepdim=True)  # (K, 1)
-    return 0.5 * (left @ right.mT + constant - b.sum(-1))
+    return 0.5 * (linear(left, right) + constant - b.sum(-1))
 
 
 register_kl(DiagNormal, DiagNormal)(_kl_normal_normal)

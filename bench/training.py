@@ -36,6 +36,7 @@ from bench.errors import Interrupted
 from bench.files import atomic_write
 from bench.joint import Values
 from bench.model import Model
+from bench.products import Kernels, choose_kernels, multiplying_by
 
 __all__ = ["Epoch", "Pixels", "Progress", "Replica", "ReplicaTrainer", "Trainer", "TrainingFailed"]
 
@@ -66,6 +67,7 @@ class ReplicaTrainer:
         mode: how steps run.
         checkpoint: where the state is kept while training; None for none.
         notice: told in one line what had to be done otherwise than asked.
+        kernels: what multiplies on a CPU; None for the faster of those that are there.
 
     Raises:
         NotStackable: the models or their settings differ in more than replicas may.
@@ -78,10 +80,12 @@ class ReplicaTrainer:
         mode: Mode = "eager",
         checkpoint: Path | None = None,
         notice: Callable[[str], None] = lambda _: None,
+        kernels: Kernels | None = None,
     ) -> None:
         self.replicas, self.pixels, self.mode = list(replicas), pixels, mode
         self.checkpoint, self.notice = checkpoint, notice
         self.device = pixels.train.device
+        self.kernels = kernels or choose_kernels("auto", self.device.type)
         first = self.replicas[0]
         self.config = first.config
         fixed = torch.Generator(self.device).manual_seed(VALIDATION_SEED)
@@ -131,9 +135,10 @@ class ReplicaTrainer:
         temperature = [temperature_at(number, r.config) for r in self.packed]
         total, steps = self.steps_of(number, beta, temperature)
         losses = (total / steps).tolist()  # the only synchronisation of an epoch, with validation
-        bounds, errors = validation_bound(
-            self.population, self.pixels.validation, self.validation_noise
-        )
+        with multiplying_by(self.kernels):
+            bounds, errors = validation_bound(
+                self.population, self.pixels.validation, self.validation_noise
+            )
         going = sum(not replica.finished() for replica in self.packed)
         seconds = (time.perf_counter() - started) / going
         self.number = number
@@ -212,7 +217,7 @@ class ReplicaTrainer:
         if optimiser:
             self.optimiser.load(optimiser)
         shared = self.population.blocks_of() if self.config.normalise_gradients else None
-        eager = Eager(self.population, self.optimiser, self.config.precision, shared)
+        eager = Eager(self.population, self.optimiser, self.config.precision, self.kernels, shared)
         self.steps = make_steps(self.mode, eager, self.notice)
 
     def _repack(self) -> None:

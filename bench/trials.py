@@ -83,7 +83,8 @@ class Trials:
             replicas.append(Replica(model, config.training, seed))
         epochs = max(replica.config.epochs for replica in replicas)
         mode = self.workshop.mode(self.cell.dataset, config, epochs)
-        trainer = ReplicaTrainer(replicas, self.workshop.pixels(self.cell.dataset), mode)
+        pixels = self.workshop.pixels(self.cell.dataset)
+        trainer = ReplicaTrainer(replicas, pixels, mode, kernels=self.workshop.kernels)
         trainer.run(
             lambda replica, epoch: self.on_epoch(replica.seed - TRIAL_SEED, epoch), self.stop
         )

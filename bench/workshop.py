@@ -18,6 +18,7 @@ from bench.engine.choice import choose_mode, choose_replicas, size_of_step
 from bench.engine.steps import Mode
 from bench.grid import Cell
 from bench.model import Model
+from bench.products import Kernels, choose_kernels
 from bench.registry import Registry
 from bench.spec import Spec
 
@@ -61,6 +62,11 @@ class Workshop:
         steps, _ = steps_an_epoch(self.pixels(dataset), config.training.batch_size)
         engine = config.engine
         return choose_mode(engine.mode, self.device.type, steps * epochs, engine.break_even)
+
+    @property
+    def kernels(self) -> Kernels:
+        """What multiplies float32 matrices on a CPU."""
+        return choose_kernels(self.config.engine.products, self.device.type)
 
     def replicas(self, dataset: str, config: Config, cells: int, workers: int) -> int:
         """How many of ``cells`` of one shape, shared by ``workers``, train together at most."""

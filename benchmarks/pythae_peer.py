@@ -17,10 +17,9 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from torch import Tensor, nn
 
-from bench.networks import GatedLinear
 from benchmarks.data import Images
 from benchmarks.settings import Settings
-from benchmarks.textbook import LEARNING_RATE, Gated
+from benchmarks.textbook import LEARNING_RATE, FusedGated, Gated
 
 Gate = Callable[[int, int], nn.Module]
 
@@ -66,7 +65,7 @@ class Pythae:
         images: what to train on, all of them an epoch.
         settings: sizes and device.
         components: of VAMP, or None for VAE.
-        fused: gated layers as bench has them, one product for both halves; else two linear maps.
+        fused: one product for both halves of a gate, as bench has it; else two linear maps.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class Pythae:
             if name.startswith("pythae"):
                 logging.getLogger(name).setLevel(logging.WARNING)
         pixels = images.train.shape[1]
-        gate: Gate = GatedLinear if fused else Gated
+        gate: Gate = FusedGated if fused else Gated
         sizes = {
             "input_dim": (pixels,),
             "latent_dim": settings.latent_dim,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bench.config import load_config
 from bench.engine.adam import Adam
-from bench.engine.batches import binarize
+from bench.engine.batches import binarize, draw, thresholds
 from bench.engine.population import Population
 from bench.engine.replica import beta_at, temperature_at
 from bench.model import Model
@@ -101,6 +101,37 @@ def test_binarization_has_the_grey_levels_frequency(level: int) -> None:
     p = level / 16
     assert float(drawn.float().mean()) == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / 20_000))
     assert torch.equal(binarize(rows, 1 / 16, seeded(1)), drawn) == (p in (0, 1))
+
+
+@pytest.mark.parametrize("white", [1, 16, 255])
+def test_thresholds_are_the_grey_levels_probabilities(white: int) -> None:
+    """Counted over every value that sixteen random bits can take."""
+    levels = thresholds(torch.arange(white + 1).unsqueeze(1), 1 / white)
+    every = torch.arange(-(2**15), 2**15).clamp(max=32766)
+    found = (every < levels).double().mean(1)
+    expected = torch.arange(white + 1).double() / white
+    assert float((found - expected).abs().max()) <= 2**-17
+    assert (float(found[0]), float(found[-1])) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("level", [0, 1, 4, 8, 15, 16])
+def test_drawn_bits_have_the_grey_levels_frequency(level: int) -> None:
+    levels = thresholds(torch.full((2001, 11), level, dtype=torch.uint8), 1 / 16)
+    drawn = draw(levels, seeded())
+    assert drawn.dtype == torch.bool
+    assert drawn.shape == (2001, 11)
+    p = level / 16
+    assert float(drawn.float().mean()) == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / 22_011))
+    assert torch.equal(draw(levels, seeded()), drawn)
+    assert torch.equal(draw(levels, seeded(1)), drawn) == (p in (0, 1))
+
+
+def test_drawn_bits_are_independent_of_their_neighbours() -> None:
+    """Four pixels come from one word of the generator."""
+    bits = draw(thresholds(torch.full((4000, 16), 8, dtype=torch.uint8), 1 / 16), seeded()).double()
+    correlation = torch.corrcoef(bits.T)
+    correlation.fill_diagonal_(0.0)
+    assert float(correlation.abs().max()) < 5 / math.sqrt(4000)
 
 
 def test_validation_bound_is_the_same_number_each_time() -> None:

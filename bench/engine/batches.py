@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -30,6 +31,11 @@ class Pixels:
     validation: Tensor
     scale: float
     binary: bool
+
+    @cached_property
+    def thresholds(self) -> Tensor:
+        """What ``draw`` takes in place of grey levels, (N, P), twice as large."""
+        return thresholds(self.train, self.scale)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,28 @@ def binarize(rows: Tensor, scale: float, generator: torch.Generator) -> Tensor:
     return uniform < rows * scale
 
 
+def thresholds(rows: Tensor, scale: float) -> Tensor:
+    """What ``draw`` compares random numbers with so that x ~ Bernoulli(level * scale): int16.
+
+    The probability is rounded to a multiple of 2^-16; black and white stay certain.
+    """
+    above = [(part.double() * scale * 65536.0).round_().sub_(32768.0) for part in rows.split(1000)]
+    return torch.cat([part.clamp_(-32768.0, 32767.0).to(torch.int16) for part in above])
+
+
+def draw(levels: Tensor, generator: torch.Generator) -> Tensor:
+    """Bernoulli samples, as booleans, for ``thresholds`` (..., P) on a CPU.
+
+    Sixteen random bits a pixel, four pixels a word of a fast generator that the given one seeds:
+    torch's own makes one number after the other, which took a tenth of a step.
+    """
+    seed = int(torch.randint(2**63 - 1, (), generator=generator))
+    words = np.random.SFC64(seed).random_raw(-(-levels.numel() // 4))
+    uniform = torch.from_numpy(words.view(np.int16))[: levels.numel()]
+    # The two largest values count as one: no number reaches the threshold of a white pixel.
+    return uniform.clamp_(max=32766).reshape(levels.shape) < levels
+
+
 def steps_an_epoch(pixels: Pixels, size: int) -> tuple[int, int]:
     """Steps of an epoch and rows of a batch: equal batches, what is left over is left out."""
     size = min(size, len(pixels.train))
@@ -90,11 +118,12 @@ def blocks(
         size: rows of a batch, B.
         generators: one a replica, as ``epoch_generator`` makes them.
     """
-    train = pixels.train
+    on_cpu = not pixels.train.is_cuda
+    train = pixels.thresholds if pixels.binary and on_cpu else pixels.train
     steps, size = steps_an_epoch(pixels, size)
     orders = [torch.randperm(len(train), generator=g, device=train.device) for g in generators]
     length = BLOCK_STEPS
-    if not train.is_cuda:
+    if on_cpu:
         length = max(1, min(length, BLOCK_NUMBERS // (size * train.shape[1])))
     for start in range(0, steps, length):
         count = min(length, steps - start)
@@ -102,9 +131,10 @@ def blocks(
         made = []
         for order, generator in zip(orders, generators, strict=True):
             rows = train.index_select(0, order[chosen])
-            x = binarize(rows, pixels.scale, generator) if pixels.binary else rows
+            if pixels.binary:
+                rows = draw(rows, generator) if on_cpu else binarize(rows, pixels.scale, generator)
             noise = model.noise((count, size), generator)
-            made.append(Block(x.unflatten(0, (count, size)), noise))
+            made.append(Block(rows.unflatten(0, (count, size)), noise))
         yield _side_by_side(made)
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from types import FunctionType
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from bench.engine.adam import Adam, normalised, update
+from bench.engine.adam import Adam, normalised
 from bench.engine.batches import Block
 from bench.engine.population import Population
 from bench.errors import first_line
 from bench.precision import Precision, computing_in
+from bench.products import Kernels, multiplying_by
 
 Mode = Literal["eager", "compile", "graph"]
 Noise = Mapping[str, Tensor]
+Gradients = dict[str, Tensor | None]
 
 
 class Steps(Protocol):
@@ -35,17 +38,6 @@ class Steps(Protocol):
 Step = Callable[[Tensor, Noise, Tensor, Tensor], Tensor]
 
 
-def one_by_one(
-    step: Step, precision: Precision, block: Block, beta: Tensor, temperature: Tensor
-) -> Tensor:
-    """The sum of the objectives of a block's steps, (R,) in float64, not waited for."""
-    total = torch.zeros_like(beta, dtype=torch.float64)
-    with computing_in(precision):
-        for index in range(len(block)):
-            total += step(*block.step(index), beta, temperature)
-    return total
-
-
 @dataclass
 class Eager:
     """One operation after the other.
@@ -54,33 +46,47 @@ class Eager:
         population: the replicas.
         adam: their optimiser.
         precision: of the linear maps.
+        kernels: what multiplies on a CPU; a stack is multiplied by the BLAS, all at once.
         blocks: what ``normalised`` needs, where gradients are normalised; else None.
     """
 
     population: Population
     adam: Adam
     precision: Precision = "float32"
+    kernels: Kernels = "blas"
     blocks: dict[str, int] | None = None
 
     ran: ClassVar[Mode] = "eager"
 
     def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
-        return one_by_one(self.step, self.precision, block, beta, temperature)
+        return self.one_by_one(self.step, block, beta, temperature)
+
+    def one_by_one(self, step: Step, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
+        """The sum of the objectives of a block's steps, (R,) in float64, not waited for."""
+        total = torch.zeros_like(beta, dtype=torch.float64)
+        kernels = "blas" if self.population.stacked else self.kernels
+        with computing_in(self.precision), multiplying_by(kernels):
+            for index in range(len(block)):
+                total += step(*block.step(index), beta, temperature)
+        return total
 
     def step(self, x: Tensor, noise: Noise, beta: Tensor, temperature: Tensor) -> Tensor:
         """One step; returns its objectives."""
         losses = self.population.losses(x, noise, beta, temperature)
         learned = self.population.learned
         found = torch.autograd.grad(losses.sum(), list(learned.values()), allow_unused=True)
-        gradients: dict[str, Tensor | None] = dict(zip(learned, found, strict=True))
-        if self.blocks is not None:
-            gradients = normalised(gradients, self.blocks, self.population.stacked)
-        self.adam.step(gradients)
+        self.adam.step(self.shaped(dict(zip(learned, found, strict=True))))
         return losses.detach()
+
+    def shaped(self, gradients: Gradients) -> Gradients:
+        """What the optimiser is given: the gradients, normalised where that is wanted."""
+        if self.blocks is None:
+            return gradients
+        return normalised(gradients, self.blocks, self.population.stacked)
 
 
 class Compiled:
-    """The whole step as one compiled function.
+    """The objective and its gradients as one compiled function, then the optimiser's own kernel.
 
     Args:
         eager: what is compiled, and what takes over where that fails.
@@ -89,10 +95,9 @@ class Compiled:
 
     def __init__(self, eager: Eager, notice: Callable[[str], None] = lambda _: None) -> None:
         self.eager, self.notice = eager, notice
-        torch.compiler.reset()  # after a few shapes of the same code it would give up compiling
-        self.compiled: Callable[..., Tensor] | None = None
+        self.compiled: Callable[..., tuple[Gradients, Tensor]] | None = None
         self.failed = False
-        # The same memory, which a pure function may change in place.
+        # The same memory, which the optimiser changes in place.
         self.learned = {name: value.detach() for name, value in eager.adam.learned.items()}
 
     @property
@@ -100,54 +105,66 @@ class Compiled:
         return "eager" if self.failed else "compile"
 
     def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
-        return one_by_one(self.step, self.eager.precision, block, beta, temperature)
+        one_by_one = self.eager.one_by_one
+        first = one_by_one(self.step, block.part(0, 1), beta, temperature)
+        if len(block) == 1:
+            return first
+        # Whether a compiled function still fits what it is called with takes longer to find out
+        # than some layers to compute, and within a block nothing changes but the numbers.
+        with torch.compiler.set_stance(skip_guard_eval_unsafe=not self.failed):
+            rest = block.part(1, len(block))
+            return first + one_by_one(self.step, rest, beta, temperature)
 
     def step(self, x: Tensor, noise: Noise, beta: Tensor, temperature: Tensor) -> Tensor:
         """One step; returns its objectives."""
         if self.failed:
             return self.eager.step(x, noise, beta, temperature)
-        adam = self.eager.adam
-        state = self.learned, adam.mean, adam.square, adam.count
-        arguments = self.eager.population.fixed, x, dict(noise), beta, temperature, adam.rates
-        if self.compiled is not None:
-            return self.compiled(*state, *arguments)
-        restore = adam.snapshot()
-        try:
-            compiled: Callable[..., Tensor] = torch.compile(self._step, dynamic=False)
-            found = compiled(*state, *arguments)
-        except Exception as error:
-            restore()
-            self.failed = True
-            self.notice(f"the step does not compile, so it runs eagerly: {first_line(error)}")
-            return self.eager.step(x, noise, beta, temperature)
-        self.compiled = compiled
-        return found
-
-    def _step(
-        self,
-        learned: dict[str, Tensor],
-        mean: dict[str, Tensor],
-        square: dict[str, Tensor],
-        count: Tensor,
-        fixed: dict[str, Tensor],
-        x: Tensor,
-        noise: dict[str, Tensor],
-        beta: Tensor,
-        temperature: Tensor,
-        rates: Tensor,
-    ) -> Tensor:
-        """The step as a pure function, but for the state that it changes."""
-        population = self.eager.population
-
-        def total(at: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-            losses = population.losses_at(at, fixed, x, noise, beta, temperature)
-            return losses.sum(), losses
-
-        gradients: dict[str, Tensor | None]
+        state = self.learned, self.eager.population.fixed
+        arguments = self.eager, *state, x, dict(noise), beta, temperature
+        gradients: Gradients
         losses: Tensor
-        gradients, losses = torch.func.grad(total, has_aux=True)(learned)
-        if self.eager.blocks is not None:
-            gradients = normalised(gradients, self.eager.blocks, population.stacked)
-        count.add_(1)
-        update(learned, gradients, mean, square, rates, count)
+        if self.compiled is None:
+            try:
+                compiled = torch.compile(_apart(_gradients), dynamic=False, fullgraph=True)
+                gradients, losses = compiled(*arguments)
+            except Exception as error:
+                self.failed = True
+                self.notice(f"the step does not compile, so it runs eagerly: {first_line(error)}")
+                return self.eager.step(x, noise, beta, temperature)
+            self.compiled = compiled
+        else:
+            gradients, losses = self.compiled(*arguments)
+        self.eager.adam.step(gradients)
         return losses
+
+
+def _gradients(
+    eager: Eager,
+    learned: dict[str, Tensor],
+    fixed: dict[str, Tensor],
+    x: Tensor,
+    noise: dict[str, Tensor],
+    beta: Tensor,
+    temperature: Tensor,
+) -> tuple[Gradients, Tensor]:
+    """The gradients and the objectives, as a pure function."""
+
+    def total(at: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        losses = eager.population.losses_at(at, fixed, x, noise, beta, temperature)
+        return losses.sum(), losses
+
+    gradients: Gradients
+    losses: Tensor
+    gradients, losses = torch.func.grad(total, has_aux=True)(learned)
+    return eager.shaped(gradients), losses
+
+
+def _apart(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function on code of its own.
+
+    The compiler remembers what it made by the code that it was made from, and gives up after a few
+    kinds of arguments: those of other models would count.
+    """
+    assert isinstance(function, FunctionType)
+    code, closure = function.__code__.replace(), function.__closure__
+    return FunctionType(code, function.__globals__, code.co_name, function.__defaults__, closure)
