@@ -99,7 +99,12 @@ def _packages(say: Findings) -> None:
 def _devices(say: Findings) -> None:
     import torch
 
-    say.good(f"cpu: {os.cpu_count()} cores")
+    from bench.products import choose_kernels
+
+    kernels = {"onednn": "oneDNN", "blas": "the BLAS"}[choose_kernels("auto", "cpu")]
+    say.good(f"cpu: {os.cpu_count()} cores; float32 matrices are multiplied by {kernels}")
+    if not any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")):
+        say.note("no C++ compiler: steps run eagerly on the CPU, a half to a third slower")
     if not torch.cuda.is_available():
         say.note("no CUDA device: cells train on the CPU")
         return

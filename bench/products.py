@@ -63,7 +63,7 @@ def has_onednn() -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     try:
-        _onednn(torch.ones(2, 3), torch.ones(4, 3), None)
+        onednn(torch.ones(2, 3), torch.ones(4, 3), None)
     except (AttributeError, RuntimeError, TypeError):
         return False
     return True
@@ -105,7 +105,8 @@ def _plain(one: Tensor) -> bool:
     return one.dtype == torch.float32 and one.device.type == "cpu"
 
 
-def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``x weight^T + bias`` by oneDNN: float32 matrices of a CPU, without gaps."""
     found: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")
     return found
 
@@ -113,7 +114,7 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 # torch's compiler takes the operation above for constant weights only; it calls this one as it is.
 _library = torch.library.Library("bench", "DEF")
 _library.define("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
-_library.impl("linear", _onednn, "CPU")
+_library.impl("linear", onednn, "CPU")
 
 
 def _fake(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -125,7 +126,7 @@ torch.library.register_fake("bench::linear", _fake, lib=_library)
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if not torch.compiler.is_compiling():
-        return _onednn(x, weight, bias)
+        return onednn(x, weight, bias)
     found: Tensor = torch.ops.bench.linear.default(x, weight, bias)
     return found
 

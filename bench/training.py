@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.config import TrainingConfig
 from bench.engine.adam import Adam
 from bench.engine.batches import Pixels, blocks, epoch_generator
 from bench.engine.choice import make_steps
@@ -35,10 +34,9 @@ from bench.engine.steps import Eager, Mode
 from bench.errors import Interrupted
 from bench.files import atomic_write
 from bench.joint import Values
-from bench.model import Model
 from bench.products import Kernels, choose_kernels, multiplying_by
 
-__all__ = ["Epoch", "Pixels", "Progress", "Replica", "ReplicaTrainer", "Trainer", "TrainingFailed"]
+__all__ = ["Epoch", "Pixels", "Progress", "Replica", "ReplicaTrainer", "TrainingFailed"]
 
 VALIDATION_SEED = 777
 VALIDATION_ROWS = 2500  # rows decoded at once on a CPU; a GPU takes all of them
@@ -228,58 +226,3 @@ class ReplicaTrainer:
         for replica, model, _ in kept:
             replica.model.load_state_dict(model)
         self._pack([replica for replica, _, _ in kept], [optimiser for _, _, optimiser in kept])
-
-
-class Trainer:
-    """Trains one model to its best validation bound: replicas, of which there is one.
-
-    Args:
-        model: the model, on its device.
-        pixels: training and validation data on the same device.
-        config: the [training] section.
-        seed: seeds batches and noise.
-        checkpoint: where the state is kept while training; None for none.
-        mode: how steps run.
-    """
-
-    def __init__(
-        self,
-        model: Model,
-        pixels: Pixels,
-        config: TrainingConfig,
-        seed: int,
-        checkpoint: Path | None = None,
-        mode: Mode = "eager",
-    ) -> None:
-        self.replica = Replica(model, config, seed)
-        self.together = ReplicaTrainer([self.replica], pixels, mode, checkpoint)
-        self.model, self.pixels = model, pixels
-
-    @property
-    def progress(self) -> Progress:
-        """How far it is."""
-        return self.replica.progress
-
-    def run(
-        self,
-        on_epoch: Callable[[Epoch], None] = lambda _: None,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> Progress:
-        """Train until the bound has stopped improving; leaves the best parameters in the model.
-
-        Raises:
-            TrainingFailed: the objective or the bound is not finite.
-            Interrupted: ``stop`` answered True after an epoch; the state is saved.
-        """
-        self.together.run(lambda _, epoch: on_epoch(epoch), stop)
-        if self.progress.failure:
-            raise TrainingFailed(self.progress.failure)
-        return self.progress
-
-    def finished(self) -> bool:
-        """Whether the last epoch is reached or patience is spent."""
-        return self.replica.finished()
-
-    def save(self) -> None:
-        """Write the whole state to the checkpoint, atomically."""
-        self.together.save()

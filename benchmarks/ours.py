@@ -160,6 +160,12 @@ def chosen_mode(settings: Settings) -> Mode:
     return choose_mode("auto", settings.device, steps, config.engine.break_even)
 
 
+def judged_mode(settings: Settings) -> Mode:
+    """What the engine chooses for itself, if that is among what is measured."""
+    chosen = chosen_mode(settings)
+    return chosen if chosen in settings.modes else usual_mode(settings)
+
+
 def precisions(settings: Settings) -> tuple[Precision, ...]:
     """The precisions of training that this device has in hardware."""
     found: list[Precision] = ["float32"]

@@ -1,7 +1,7 @@
 """The matrix products of a step: which there are, what they cost, how fast the machine does them.
 
-Their time alone is the roofline: no step that computes the same function with the same products
-can be faster.
+Their time alone, by whichever of torch's libraries is faster at each, is the roofline: no step that
+computes the same function with the same products can be faster.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.products import Kernels, has_onednn, multiplying_by, onednn
 from benchmarks.timing import Work, seconds
 
 aten = torch.ops.aten
@@ -71,9 +72,18 @@ class Product:
         """The shape of what comes out."""
         return (*self.left.shape[:-1], self.right.shape[-1])
 
-    def work(self, device: str) -> Callable[[], Tensor]:
-        """The product alone, into memory that is there already."""
+    def kernels(self, device: str) -> tuple[Kernels, ...]:
+        """What can multiply it: the BLAS, and oneDNN where torch has that for a CPU's float32."""
+        plain = device == "cpu" and self.left.dtype == torch.float32 and self.batch == 1
+        return ("blas", "onednn") if plain and has_onednn() else ("blas",)
+
+    def work(self, device: str, kernels: Kernels = "blas") -> Callable[[], Tensor]:
+        """The product alone, into memory that is there already where the kernels can do that."""
         left, right = self.left.make(device), self.right.make(device)
+        if kernels == "onednn":
+            left, turned = left.contiguous(), right.mT
+            turned = turned if right.is_contiguous() else turned.contiguous()
+            return lambda: onednn(left, turned)
         out = torch.empty(self.result, dtype=self.left.dtype, device=device)
         multiply = torch.bmm if len(self.left.shape) == 3 else torch.mm
         return lambda: multiply(left, right, out=out)
@@ -117,7 +127,7 @@ def count(loss: Callable[[], Tensor]) -> Count:
         RuntimeError: they do not, so a product was overlooked.
     """
     counter, recorder = FlopCounterMode(display=False), _Recorder()
-    with counter, recorder:
+    with multiplying_by("blas"), counter, recorder:  # neither knows other operations than torch's
         value = loss()
         forward = len(recorder.seen)
         value.backward()
@@ -138,9 +148,9 @@ def _memory(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def repeated(product: Product, device: str) -> tuple[Work, int]:
+def repeated(product: Product, device: str, kernels: Kernels) -> tuple[Work, int]:
     """The product so many times that the clock can see it, and how many times that is."""
-    once = product.work(device)
+    once = product.work(device, kernels)
     once()
     times = max(1, round(SAMPLE_SECONDS / max(seconds(once, device), 1e-7)))
 

@@ -71,19 +71,23 @@ def _peers(section: dict[str, Any]) -> Iterator[str]:
 
 def _roofline(section: dict[str, Any]) -> Iterator[str]:
     yield (
-        "The matrix products that a step makes, each timed alone, with its factors in the layout "
-        "that the step has them in and always in the same memory: no step with these products "
-        "takes less time than they do together. Share: their time over the step's."
+        "The matrix products that a step makes, each timed alone, always in the same memory and by "
+        "the faster of the BLAS and oneDNN: no step with these products takes less time than they "
+        "do together. Share: their time over the step's; in the last column, of the time that "
+        "they take by the BLAS alone, which a step by oneDNN may pass."
     )
     rows = []
     for system, found in section["systems"].items():
         alone = shown(found["products_seconds"], 1e3), shown(found["products_gflops"])
         flops = f"{found['flops'] / 1e6:.0f}"
-        rows.append([system, "products alone", flops, *alone, "1"])
+        rows.append([system, "products alone", flops, *alone, "1", ""])
+        blas = shown(found["blas_seconds"], 1e3), shown(found["blas_gflops"])
+        rows.append([system, "products alone, by the BLAS", flops, *blas, "", "1"])
         for mode, one in found["modes"].items():
             step = shown(one["step_seconds"], 1e3), shown(one["step_gflops"])
-            rows.append([system, f"step, {mode}", flops, *step, shown(one["share_of_roofline"])])
-    yield table(["system", "", "MFLOP", "ms", "GFLOP/s", "share"], rows)
+            shares = shown(one["share_of_roofline"]), shown(one["share_of_blas"])
+            rows.append([system, f"step, {mode}", flops, *step, *shares])
+    yield table(["system", "", "MFLOP", "ms", "GFLOP/s", "share", "share of the BLAS"], rows)
     rows = [
         [
             system,

@@ -164,8 +164,8 @@ FAULTS = {
     "samples without the weights": Fault(
         MIXTURE,
         MIXED,
-        "Even(parts, self.logits)",
-        ("components", "samples", "dead_decoder"),
+        "Even(parts, 2.0 * self.logits)",  # so far from even that no check can miss it
+        ("components", "samples", "dead_decoder", "bridge"),
         "components of z drawn as often as their weights say",
         """
         class Even(Mixture):

@@ -26,8 +26,9 @@ from bench.joint import Joint, OneHotCategorical
 from bench.model import Model
 from bench.registry import Registry
 from bench.store import COLUMNS
-from bench.training import Pixels, Trainer
+from bench.training import Pixels
 from pairs import build, each_pair, seeded, spec_of
+from trainings import Trainer
 
 Array = npt.NDArray[np.float64]
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from bench.config import TrainingConfig, load_config
-from bench.training import Interrupted, Pixels, Trainer
+from bench.training import Interrupted, Pixels
 from pairs import build, data
 from runs import TINY, bench, results, run_tiny, start, wait_for
+from trainings import Trainer
 
 GRID = ("--models", "VAE,CP", "--datasets", "digits", "--components", 3)
 EPOCHS = 25

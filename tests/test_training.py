@@ -20,10 +20,10 @@ from bench.model import Model
 from bench.networks import Linear
 from bench.priors.mog import MixtureOfGaussians
 from bench.spec import Spec
-from bench.training import Trainer, TrainingFailed, validation_bound
+from bench.training import TrainingFailed, validation_bound
 from pairs import build, seeded
 from runs import results, run_tiny
-from trainings import config, pixels
+from trainings import Trainer, config, pixels
 
 PAPER = load_config("paper").training
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from bench.config import TrainingConfig, load_config
-from bench.training import Pixels, Replica
+from bench.engine.steps import Mode
+from bench.model import Model
+from bench.training import Epoch, Pixels, Progress, Replica, ReplicaTrainer, TrainingFailed
 from pairs import build, data, seeded
 
 # Where replicas could part from a single model: mixtures, pseudo-inputs that the posterior
@@ -93,3 +96,58 @@ def check_same(found: Replica, expected: Replica, tolerance: float) -> None:
     for mine, record in zip(history(found), history(expected), strict=True):
         assert mine == pytest.approx(record, abs=tolerance)
     assert gap(found.model.state_dict(), expected.model.state_dict()) <= tolerance
+
+
+class Trainer:
+    """Trains one model to its best validation bound: replicas, of which there is one.
+
+    Args:
+        model: the model, on its device.
+        pixels: training and validation data on the same device.
+        config: the [training] section.
+        seed: seeds batches and noise.
+        checkpoint: where the state is kept while training; None for none.
+        mode: how steps run.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        pixels: Pixels,
+        config: TrainingConfig,
+        seed: int,
+        checkpoint: Path | None = None,
+        mode: Mode = "eager",
+    ) -> None:
+        self.replica = Replica(model, config, seed)
+        self.together = ReplicaTrainer([self.replica], pixels, mode, checkpoint)
+        self.model, self.pixels = model, pixels
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self.replica.progress
+
+    def run(
+        self,
+        on_epoch: Callable[[Epoch], None] = lambda _: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Progress:
+        """Train until the bound has stopped improving; leaves the best parameters in the model.
+
+        Raises:
+            TrainingFailed: the objective or the bound is not finite.
+            Interrupted: ``stop`` answered True after an epoch; the state is saved.
+        """
+        self.together.run(lambda _, epoch: on_epoch(epoch), stop)
+        if self.progress.failure:
+            raise TrainingFailed(self.progress.failure)
+        return self.progress
+
+    def finished(self) -> bool:
+        """Whether the last epoch is reached or patience is spent."""
+        return self.replica.finished()
+
+    def save(self) -> None:
+        """Write the whole state to the checkpoint, atomically."""
+        self.together.save()

@@ -28,27 +28,39 @@ def _system(system: System, settings: Settings, images: Images) -> dict[str, Any
     work: dict[str, Work] = {}
     times: dict[str, int] = dict.fromkeys(settings.modes, settings.steps)
     for number, product in enumerate(counted.products):
-        name = str(number)
-        work[name], times[name] = repeated(product, settings.device)
+        for kernels in product.kernels(settings.device):
+            name = f"{number} {kernels}"
+            work[name], times[name] = repeated(product, settings.device, kernels)
     taken = compete(trainings, work, settings).taken
     alone = {name: scaled(values, 1.0 / times[name]) for name, values in taken.items()}
 
+    by_kernels = [
+        {kernels: alone[f"{number} {kernels}"] for kernels in product.kernels(settings.device)}
+        for number, product in enumerate(counted.products)
+    ]
+    fastest = [
+        [min(one_round) for one_round in zip(*each.values(), strict=True)] for each in by_kernels
+    ]
     counts = list(counted.products.values())
-    together = _sum([scaled(alone[str(i)], n) for i, n in enumerate(counts)])
+    together = _sum([scaled(each, n) for each, n in zip(fastest, counts, strict=True)])
+    by_blas = _sum([scaled(each["blas"], n) for each, n in zip(by_kernels, counts, strict=True)])
     return {
         "flops": counted.flops,
         "flops_by_kind": {kind: counted.flops_of(kind) for kind in KINDS},
         "products_seconds": spread(together),
         "products_gflops": _rate(counted, together),
+        "blas_seconds": spread(by_blas),
+        "blas_gflops": _rate(counted, by_blas),
         "modes": {
             mode: {
                 "step_seconds": spread(alone[mode]),
                 "step_gflops": _rate(counted, alone[mode]),
                 "share_of_roofline": ratio(together, alone[mode]),
+                "share_of_blas": ratio(by_blas, alone[mode]),
             }
             for mode in settings.modes
         },
-        "by_product": _by_product(counted, alone),
+        "by_product": _by_product(counted, fastest),
     }
 
 
@@ -57,11 +69,11 @@ def _rate(counted: Count, seconds: Sequence[float]) -> dict[str, Any]:
     return spread([counted.flops / value / 1e9 for value in seconds])
 
 
-def _by_product(counted: Count, alone: dict[str, list[float]]) -> list[dict[str, Any]]:
+def _by_product(counted: Count, fastest: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
     rows = []
-    for number, (product, times) in enumerate(counted.products.items()):
+    for (product, times), each in zip(counted.products.items(), fastest, strict=True):
         m, k, n = product.sizes
-        seconds = spread(alone[str(number)])
+        seconds = spread(each)
         rows.append(
             {
                 "kind": product.kind,

@@ -16,7 +16,7 @@ from pairs import PAIRS, build, data, each_pair, seeded
 from properties import checks
 from properties.small import Small, few, smalls
 
-REPEATS = 250
+REPEATS = 400
 ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-6}
 WITH_CATEGORIES = ("independent", "joint")
 VAMPS = [pair for pair in PAIRS if hasattr(build(*pair).prior, "pseudo_inputs")]
