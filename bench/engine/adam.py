@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -35,12 +34,11 @@ class Adam:
         # float32, as torch's own optimiser counts; it lies on the device, so that a captured
         # step can count on
         self.count = torch.zeros((), device=some.device)
-        self._counts = [self.count.clone() for _ in self.learned]
 
     def state_tensors(self) -> list[Tensor]:
         """All that a step changes: parameters, moments and counts."""
         parts = (self.learned, self.mean, self.square)
-        return [value for part in parts for value in part.values()] + [self.count, *self._counts]
+        return [value for part in parts for value in part.values()] + [self.count]
 
     def snapshot(self) -> Callable[[], None]:
         """What takes back all that steps have changed since."""
@@ -61,23 +59,21 @@ class Adam:
         if self.rate is None:
             update(self.learned, gradients, self.mean, self.square, self.rates, self.count)
             return
-        used = {name: value for name, value in gradients.items() if value is not None}
-        names = list(used)
-        adam(
+        names = [name for name, value in gradients.items() if value is not None]
+        # What torch.optim.Adam calls, without its bookkeeping, which took a tenth of a millisecond.
+        torch._fused_adam_(
             [self.learned[name] for name in names],
-            [_laid_out_as(self.learned[name], value) for name, value in used.items()],
+            [_laid_out_as(self.learned[name], gradients[name]) for name in names],
             [self.mean[name] for name in names],
             [self.square[name] for name in names],
             [],
-            self._counts[: len(names)],
-            fused=True,
-            capturable=self.count.is_cuda,
-            amsgrad=False,
+            [self.count] * len(names),
+            lr=self.rate,
             beta1=BETA1,
             beta2=BETA2,
-            lr=self.rate,
             weight_decay=0.0,
             eps=EPSILON,
+            amsgrad=False,
             maximize=False,
         )
 
@@ -97,8 +93,7 @@ class Adam:
                 each = [state[kind][name] for state in states]
                 value.copy_(torch.stack(each) if self.stacked else each[0])
         count = states[0]["count"]
-        for mine in (self.count, *self._counts):
-            mine.copy_(count)
+        self.count.copy_(count)
 
 
 def update(
@@ -154,11 +149,12 @@ def normalised(
     return found
 
 
-def _laid_out_as(like: Tensor, value: Tensor) -> Tensor:
+def _laid_out_as(like: Tensor, value: Tensor | None) -> Tensor:
     """``value`` in the memory order of ``like``: fused kernels walk memory, not indices.
 
     The gradient of stacked weights comes transposed, that of a sum as one repeated number.
     """
+    assert value is not None  # the caller has left those out
     return value if value.stride() == like.stride() else torch.empty_like(like).copy_(value)
 
 
