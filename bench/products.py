@@ -83,12 +83,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether oneDNN is wanted and takes these: plain float32 matrices of a CPU."""
-    if (_active or faster_kernels()) != "onednn" or x.ndim < 2:
+    compiling = torch.compiler.is_compiling()  # it cannot look at the machine, so it must be told
+    if (_active or ("blas" if compiling else faster_kernels())) != "onednn" or x.ndim < 2:
         return False
     if any(one is not None and not _plain(one) for one in (x, weight, bias)):
         return False
     # Under vmap a BLAS multiplies all replicas at once. A compiler traces neither of these.
-    return torch.compiler.is_compiling() or not any(
+    return compiling or not any(
         torch._C._functorch.is_functorch_wrapped_tensor(one) for one in (x, weight)
     )
 
@@ -132,7 +133,7 @@ def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """The product and its gradients, each by the kernels that are faster for its size."""
+    """The product by oneDNN, and the gradients that are wanted."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

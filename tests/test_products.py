@@ -147,7 +147,7 @@ def test_what_onednn_does_not_serve_the_blas_multiplies(why: str, calls: list[in
     assert torch.equal(found, expected)
 
 
-def test_a_compiler_takes_both_ways(calls: list[int]) -> None:
+def test_a_compiler_takes_both_ways() -> None:
     """Traced with torch's own operations in place of code, in one piece."""
     x, weight, bias = plain()
 
@@ -159,8 +159,22 @@ def test_a_compiler_takes_both_ways(calls: list[int]) -> None:
         torch.compiler.reset()
         with multiplying_by(kernels):
             compiled = torch.compile(gradients, backend="aot_eager", fullgraph=True)
-            found = compiled(x, weight)
+            compiled(x, weight)
+            with torch.profiler.profile() as profile:
+                found = compiled(x, weight)
         assert torch.allclose(found, expected, rtol=1e-5, atol=1e-2)  # of numbers up to 1e5
+        names = [event.name for event in profile.events()]
+        # forward, and backward for the weight alone
+        assert names.count("bench::linear") == (2 if kernels == "onednn" else 0)
+    torch.compiler.reset()
+
+
+def test_a_compiler_that_is_not_told_leaves_it_to_the_blas(calls: list[int]) -> None:
+    x, weight, _ = plain()
+    torch.compiler.reset()
+    found = torch.compile(linear, backend="aot_eager", fullgraph=True)(x, weight)
+    assert torch.equal(found, F.linear(x, weight))
+    assert not calls
     torch.compiler.reset()
 
 
