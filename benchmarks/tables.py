@@ -139,6 +139,10 @@ def _systems(section: dict[str, Any]) -> Iterator[str]:
     )
     ratios = [[f"K = {k}", shown(ratio)] for k, ratio in section["cp_to_indq"].items()]
     yield table(["CP's step", "times INDq's"], ratios)
+    each = section["table3"]
+    parts = ", ".join(f"{name} {number(value)}" for name, value in each.items())
+    whole = number(sum(each.values()))
+    yield f"One epoch of every cell of Table 3, one after the other: {whole} s ({parts})."
 
 
 def _evaluation(section: dict[str, Any]) -> Iterator[str]:

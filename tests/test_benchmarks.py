@@ -21,7 +21,7 @@ from benchmarked import ROOT, load
 command, data, ours, products = (load(n) for n in ("__main__", "data", "ours", "products"))
 pythae_peer, settings_module, tables = (load(n) for n in ("pythae_peer", "settings", "tables"))
 textbook, timing = load("textbook"), load("timing")
-evaluation, workers = load("sections.evaluation"), load("sections.workers")
+evaluation, systems, workers = (load(f"sections.{n}") for n in ("evaluation", "systems", "workers"))
 
 B, P, H, D, K = 6, 20, 8, 3, 4
 SMALL = settings_module.Settings(
@@ -108,6 +108,22 @@ def test_the_start_is_shared_out_among_the_fewest_epochs(
     turns = ours.compete({"mine": training}, {}, SMALL, share_start=share)
     assert turns.start == {"mine": 150.0}
     assert turns.taken == {"mine": [expected, expected]}
+
+
+def test_table_3_is_62_cells() -> None:
+    """At a millisecond a step they take 1 ms x steps x cells, at every K the paper's own."""
+    rows = [
+        {"system": s.name, "components": s.components, "step_seconds": {"median": 1e-3}}
+        for k in (10, 150, 500)
+        for s in ours.table3(k)
+    ]
+    found = systems.table3_epochs(rows, 100)
+    assert found == pytest.approx(
+        {"mnist": 0.5 * 23, "fashion_mnist": 0.5 * 23, "omniglot": 0.23 * 16}
+    )
+    for row in rows:  # a step that grows with K: K = 50 lies between the measured ones
+        row["step_seconds"] = {"median": 1e-5 * (row["components"] or 0)}
+    assert systems.table3_epochs(rows, 100)["omniglot"] == pytest.approx(230e-5 * 7 * (50 + 500))
 
 
 def parameters(model: torch.nn.Module) -> int:
