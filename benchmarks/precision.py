@@ -15,12 +15,14 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
 from bench.execution import resolve_device
 from bench.files import write_text
+from bench.precision import Precision
 from benchmarks.ours import precisions
 from benchmarks.settings import Settings, cores
 from benchmarks.tables import table
@@ -85,7 +87,8 @@ def difference(found: Bounds, precision: str) -> tuple[float, float]:
 
 def _rows(found: Mapping[tuple[str, str], Bounds]) -> Iterator[list[str]]:
     for (model, size), by_precision in sorted(found.items()):
-        for precision, by_seed in by_precision.items():
+        for precision in (kind for kind in get_args(Precision) if kind in by_precision):
+            by_seed = by_precision[precision]
             mean = float(np.mean(list(by_seed.values())))
             row = [model, size, precision, str(len(by_seed)), f"{mean:.3f}"]
             if precision != "float32" and "float32" in by_precision:
