@@ -19,7 +19,7 @@ from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
 from bench.group_training import Trained, Watch, describe, train_group
 from bench.grouping import Group, hold_all, whole_groups
-from bench.products import multiplying_by
+from bench.products import choose_kernels, multiplying_by
 from bench.store import TRAINED, Row, Store
 from bench.trials import Trials
 from bench.tuning import Proposal, TrialRecord, search
@@ -158,7 +158,7 @@ def _evaluate(
 ) -> Row:
     torch.set_num_threads(trained.facts["threads"])
     started = time.perf_counter()
-    with multiplying_by(trained.facts["products"]):
+    with multiplying_by(choose_kernels(trained.facts["products"], workshop.device.type)):
         card = evaluate(
             trained.model,
             workshop.data(cell.dataset),

@@ -16,7 +16,7 @@ from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
 from bench.grouping import CHECKPOINT, Group, settings_of
 from bench.model import Model
-from bench.products import Kernels
+from bench.products import choose_kernels
 from bench.store import Store
 from bench.training import ReplicaTrainer
 from bench.workshop import Workshop
@@ -85,7 +85,10 @@ def _together(
     # Sums depend on how they are split and fused: what was begun goes on in the same way.
     threads: int = begun.get("threads", workshop.threads)
     mode = begun.get("mode") or workshop.mode(leader.dataset, config, config.training.epochs)
-    kernels: Kernels = begun.get("products", workshop.kernels)
+    wanted = begun.get("products", workshop.kernels)
+    kernels = choose_kernels(wanted, workshop.device.type)
+    if kernels != wanted:
+        watch.notice(f"begun with products by {wanted}, which are not here: goes on by {kernels}")
     torch.set_num_threads(threads)
     replicas = []
     for cell in group:

@@ -63,7 +63,7 @@ def has_onednn() -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     try:
-        onednn(torch.ones(2, 3), torch.ones(4, 3), None)
+        onednn(*(torch.ones(n, 3, dtype=torch.float32, device="cpu") for n in (2, 4)))
     except (AttributeError, RuntimeError, TypeError):
         return False
     return True
@@ -74,6 +74,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if x.numel() * weight.shape[0] < LEAST or not _serves(x, weight, bias):
         return F.linear(x, weight, bias)
     rows, weight = _dense(x.reshape(-1, x.shape[-1])), _dense(weight)
+    bias = None if bias is None else bias.contiguous()  # oneDNN reads on from its first number
     if torch.is_grad_enabled():
         found: Tensor = _Linear.apply(rows, weight, bias)
     else:
@@ -88,10 +89,26 @@ def _serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         return False
     if any(one is not None and not _plain(one) for one in (x, weight, bias)):
         return False
-    # Under vmap a BLAS multiplies all replicas at once. A compiler traces neither of these.
-    return compiling or not any(
-        torch._C._functorch.is_functorch_wrapped_tensor(one) for one in (x, weight)
+    # Under vmap a BLAS multiplies all replicas at once, and knows derivatives of every order.
+    if compiling:
+        return bool(_under_one_gradient())
+    return not any(
+        torch._C._functorch.is_functorch_wrapped_tensor(one)
+        for one in (x, weight, bias)
+        if one is not None
     )
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _under_one_gradient() -> bool:
+    """Whether what is traced stands in no other transform than the gradient of our own step.
+
+    The operation below has no rule for any other: a plugin's ``vmap`` or ``grad`` inside the step
+    would lose its gradient without an error.
+    """
+    stack = torch._C._functorch.get_interpreter_stack() or []
+    gradient = torch._C._functorch.TransformType.Grad
+    return len(stack) < 2 and all(one.key() == gradient for one in stack)
 
 
 def _dense(one: Tensor) -> Tensor:
@@ -149,9 +166,12 @@ class _Linear(torch.autograd.Function):
         gradient = gradients[0].contiguous()
         x, weight = ctx.saved_tensors
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad
+        # With create_graph these products are differentiated again, and need their own rule.
+        again = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        multiply = _Linear.apply if again else _multiply
         return (
-            _multiply(gradient, weight.mT, None) if wants_x else None,
-            _multiply(gradient.mT.contiguous(), x.mT, None) if wants_weight else None,
+            multiply(gradient, weight.mT, None) if wants_x else None,
+            multiply(gradient.mT.contiguous(), x.mT, None) if wants_weight else None,
             gradient.sum(0) if wants_bias else None,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -61,7 +63,15 @@ def deep() -> Sides:
     return draw(2, ROWS // 2, INPUTS), draw(OUTPUTS, INPUTS, seed=1), draw(OUTPUTS, seed=2)
 
 
-CASES = (plain, without_bias, transposed, parts, repeated, deep)
+def strided_bias() -> Sides:
+    return *plain()[:2], draw(2 * OUTPUTS, seed=2)[::2]
+
+
+def repeated_bias() -> Sides:
+    return *plain()[:2], draw(1, seed=2).expand(OUTPUTS)
+
+
+CASES = (plain, without_bias, transposed, parts, repeated, deep, strided_bias, repeated_bias)
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 each_kernel = pytest.mark.parametrize("kernels", KERNELS)
 
@@ -167,6 +177,55 @@ def test_a_compiler_takes_both_ways() -> None:
         # forward, and backward for the weight alone
         assert names.count("bench::linear") == (2 if kernels == "onednn" else 0)
     torch.compiler.reset()
+
+
+@pytest.mark.parametrize("transform", ["weights", "inputs", "biases", "grad", "vmapped grad"])
+def test_a_plugins_own_transforms_keep_their_gradients_in_a_compiled_step(transform: str) -> None:
+    x, weight, bias = plain()
+    assert bias is not None
+    several = torch.stack([weight, 0.5 * weight])
+
+    def value(multiply: Callable[..., Tensor], w: Tensor) -> Tensor:
+        if transform == "weights":
+            return vmap(lambda one: multiply(x, one, bias))(w * several)
+        if transform == "inputs":
+            return vmap(lambda one: multiply(one, w, bias))(torch.stack([x, -x]))
+        if transform == "biases":
+            return vmap(lambda one: multiply(x, w, one))(torch.stack([bias, -bias]))
+        inner = torch.func.grad(lambda one, w: multiply(one, w, bias).tanh().sum())
+        if transform == "grad":
+            return inner(x, w)
+        return vmap(inner, (0, None))(torch.stack([x, -x]), w)
+
+    def gradient(multiply: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda w: torch.func.grad(lambda v: value(multiply, v).square().sum())(w)
+
+    expected = gradient(F.linear)(weight)
+    torch.compiler.reset()
+    with multiplying_by("onednn"):
+        compiled = torch.compile(gradient(linear), backend="aot_eager", fullgraph=True)
+        found = compiled(weight)
+    torch.compiler.reset()
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+@each_kernel
+def test_gradients_have_gradients(kernels: Kernels) -> None:
+    """A penalty on a gradient, as a plugin may have one."""
+    x, weight, bias = plain()
+
+    def penalty(multiply: Callable[..., Tensor], dtype: torch.dtype) -> list[Tensor]:
+        assert bias is not None
+        sides = [one.to(dtype).requires_grad_() for one in (x, weight, bias)]
+        (slope,) = torch.autograd.grad(multiply(*sides).tanh().sum(), sides[0], create_graph=True)
+        return list(torch.autograd.grad(slope.square().sum(), sides))
+
+    with multiplying_by(kernels):
+        found = penalty(linear, torch.float32)
+    for mine, other in zip(found, penalty(F.linear, torch.float64), strict=True):
+        assert float(other.abs().max()) > 1.0
+        close = 1e-4 * float(other.abs().max())
+        assert torch.allclose(mine.double(), other, rtol=1e-3, atol=close)
 
 
 def test_a_compiler_that_is_not_told_leaves_it_to_the_blas(calls: list[int]) -> None:
