@@ -26,7 +26,7 @@ def _product_dtype(value: Tensor) -> torch.dtype:
 def mark_vertices(eye: Tensor) -> Tensor:
     """Say of (K, 1, ..., 1, K) that it is the identity: ``combine`` need not multiply by it.
 
-    What is computed from it does not inherit the mark.
+    What is computed from it does not inherit the mark; it must not be changed in place.
     """
     eye.is_every_vertex = True  # type: ignore[attr-defined]
     return eye
@@ -34,7 +34,8 @@ def mark_vertices(eye: Tensor) -> Tensor:
 
 def combine(weights: Tensor, table: Tensor) -> Tensor:
     """Rows of ``table`` (K, D) combined, ``weights @ table``, shape (..., D), for (..., K)."""
-    if getattr(weights, "is_every_vertex", False):
+    marked = getattr(weights, "is_every_vertex", False)
+    if marked and table.ndim == 2 and not weights.requires_grad:
         return table.reshape(*weights.shape[:-1], table.shape[-1])
     return weights @ table
 

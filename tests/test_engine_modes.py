@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench import products
 from bench.engine.batches import Block, blocks, epoch_generator
 from bench.engine.choice import (
     MOST_REPLICAS,
@@ -19,7 +20,8 @@ from bench.engine.choice import (
     size_of_step,
 )
 from bench.engine.graph import STEPS_A_LAUNCH, Captured
-from bench.engine.steps import Compiled, Eager, Steps
+from bench.engine.steps import Compiled, Eager, Mode, Steps
+from bench.products import Kernels
 from bench.training import Pixels, Replica, ReplicaTrainer
 from trainings import TOLERANCES, check_same, each_kind, pixels, replicas
 
@@ -155,27 +157,32 @@ def test_what_cannot_be_captured_runs_eagerly(count: int) -> None:
     ]
 
 
-def train(made: list[Replica], mode: str, some: Pixels | None = None) -> list[str]:
+def train(
+    made: list[Replica], mode: Mode, some: Pixels | None = None, kernels: Kernels = "blas"
+) -> list[str]:
     """Train; the notices."""
     notices: list[str] = []
-    trainer = ReplicaTrainer(made, some or pixels(), mode, notice=notices.append)  # type: ignore[arg-type]
+    data = some or pixels()
+    trainer = ReplicaTrainer(made, data, mode, notice=notices.append, kernels=kernels)
     trainer.run()
     return notices
 
 
 @pytest.mark.slow
 @each_count
+@pytest.mark.parametrize("kernels", ["blas", "onednn"])
 @pytest.mark.parametrize(("prior", "posterior"), [("conditional", "joint"), ("vamp", "continuous")])
 def test_compiled_steps_are_the_eager_ones(
-    prior: str, posterior: str, count: int, monkeypatch: pytest.MonkeyPatch
+    prior: str, posterior: str, kernels: Kernels, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole step is traced and taken apart; with torch's own operations in place of code."""
+    monkeypatch.setattr(products, "LEAST", 0)  # small as they are, all by the wanted kernels
     compile_ = torch.compile
     monkeypatch.setattr(
         torch, "compile", lambda step, **how: compile_(step, backend="aot_eager", **how)
     )
     compiled, expected = (group(prior, posterior, count, epochs=2) for _ in range(2))
-    assert train(compiled, "compile") == []
+    assert train(compiled, "compile", kernels=kernels) == []
     train(expected, "eager")
     for mine, other in zip(compiled, expected, strict=True):
         check_same(mine, other, TOLERANCES[torch.float32])
@@ -202,11 +209,24 @@ def refuse_when_called(step: Callable[..., Tensor], **_: object) -> Callable[...
     return run
 
 
+def refuse_later(step: Callable[..., Tensor], **_: object) -> Callable[..., Tensor]:
+    """As the compiler does with a plugin that counts its calls."""
+    calls: list[int] = []
+
+    def run(*arguments: Any) -> Tensor:
+        calls.append(1)
+        if len(calls) > 3:
+            raise RuntimeError("Unsupported: a plugin's own\n  from user code")
+        return step(*arguments)
+
+    return run
+
+
 def refuse_at_once(step: Callable[..., Tensor], **_: object) -> Callable[..., Tensor]:
     raise RuntimeError("Unsupported: a plugin's own")
 
 
-@pytest.mark.parametrize("compile_", [refuse_when_called, refuse_at_once])
+@pytest.mark.parametrize("compile_", [refuse_when_called, refuse_later, refuse_at_once])
 @each_count
 def test_what_does_not_compile_runs_eagerly(
     count: int,
@@ -234,7 +254,7 @@ def test_a_compiled_step_is_captured_too(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("mode", ["graph", "compile"])
 @each_count
 @each_kind
-def test_a_gpu_makes_the_same_steps(prior: str, posterior: str, count: int, mode: str) -> None:
+def test_a_gpu_makes_the_same_steps(prior: str, posterior: str, count: int, mode: Mode) -> None:
     def on_gpu() -> list[Replica]:
         made = group(prior, posterior, count)
         for one in made:

@@ -30,9 +30,8 @@ each_kind = pytest.mark.parametrize(("prior", "posterior"), PAIRS)
 # Products of several replicas add in another order than those of one, and the update at several
 # rates is another kernel than that at one. Adam divides by the gradient's size, so that rounding
 # reaches a parameter undiminished where its gradient is nearly zero: over 160 trainings of these
-# pairs the largest difference was below 1e-6 in float32 in all but two, where one number came to
-# 4e-6 and 1e-5. Such a number says nothing of the others, so what is held to these is the root of
-# the mean square; float64 leaves no doubt.
+# pairs the largest difference in float32 was below 1e-6 in all but two, where one number came to
+# 4e-6 and 1.2e-5. So one in a hundred may be off by ten times as much; in float64 none may.
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
 each_dtype = pytest.mark.parametrize("dtype", TOLERANCES, ids=["float64", "float32"])
 
@@ -82,10 +81,15 @@ def history(replica: Replica) -> list[dict[str, float]]:
 
 
 def gap(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
-    """The difference of two models' parameters: the root of its mean square over all of them."""
+    """The largest difference of two models' parameters.
+
+    In float32 that of all but the largest hundredth, or a tenth of the largest if that is more.
+    """
     assert found.keys() == expected.keys()
-    parts = [(found[name] - value).flatten() for name, value in expected.items()]
-    return float(torch.cat(parts).square().mean().sqrt())
+    parts = [(found[name] - value).abs().flatten() for name, value in expected.items()]
+    each = torch.cat(parts)
+    worst = float(each.max())
+    return worst if each.dtype == torch.float64 else max(float(each.quantile(0.99)), worst / 10)
 
 
 def check_same(found: Replica, expected: Replica, tolerance: float) -> None:

@@ -96,7 +96,7 @@ class Compiled:
     def __init__(self, eager: Eager, notice: Callable[[str], None] = lambda _: None) -> None:
         self.eager, self.notice = eager, notice
         self.compiled: Callable[..., tuple[Gradients, Tensor]] | None = None
-        self.failed = False
+        self.failed = self.settled = False
         # The same memory, which the optimiser changes in place.
         self.learned = {name: value.detach() for name, value in eager.adam.learned.items()}
 
@@ -106,9 +106,11 @@ class Compiled:
 
     def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
         one_by_one = self.eager.one_by_one
+        if self.failed or not self.settled or len(block) == 1:
+            # All of the first block is looked at: a plugin that counts its calls shows by then.
+            self.settled = True
+            return one_by_one(self.step, block, beta, temperature)
         first = one_by_one(self.step, block.part(0, 1), beta, temperature)
-        if len(block) == 1:
-            return first
         # Whether a compiled function still fits what it is called with takes longer to find out
         # than some layers to compute, and within a block nothing changes but the numbers.
         with torch.compiler.set_stance(skip_guard_eval_unsafe=not self.failed):
@@ -123,17 +125,14 @@ class Compiled:
         arguments = self.eager, *state, x, dict(noise), beta, temperature
         gradients: Gradients
         losses: Tensor
-        if self.compiled is None:
-            try:
-                compiled = torch.compile(_apart(_gradients), dynamic=False, fullgraph=True)
-                gradients, losses = compiled(*arguments)
-            except Exception as error:
-                self.failed = True
-                self.notice(f"the step does not compile, so it runs eagerly: {first_line(error)}")
-                return self.eager.step(x, noise, beta, temperature)
-            self.compiled = compiled
-        else:
+        try:
+            if self.compiled is None:
+                self.compiled = torch.compile(_apart(_gradients), dynamic=False, fullgraph=True)
             gradients, losses = self.compiled(*arguments)
+        except Exception as error:  # nothing has changed yet, so the step can be made eagerly
+            self.failed = True
+            self.notice(f"the step does not compile, so it runs eagerly: {first_line(error)}")
+            return self.eager.step(x, noise, beta, temperature)
         self.eager.adam.step(gradients)
         return losses
 

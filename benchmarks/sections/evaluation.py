@@ -12,7 +12,7 @@ import torch
 
 from bench.bounds import elbo_enumerated, importance_weights
 from benchmarks.data import Images
-from benchmarks.ours import System, Training, compete, shipped, validation
+from benchmarks.ours import System, Training, compete, judged_mode, shipped, validation
 from benchmarks.settings import FULL_EPOCH, Settings
 from benchmarks.timing import ratio, scaled, spread
 
@@ -52,7 +52,8 @@ def measure(settings: Settings, images: Images) -> dict[str, Any]:
 
 
 def _system(system: System, settings: Settings, images: Images) -> dict[str, Any]:
-    training = Training(system, images.first(settings.few_images), settings)
+    few = images.first(settings.few_images)
+    training = Training(system, few, settings, mode=judged_mode(settings))
     passes = _passes(system, settings, images)
     work = {name: one.work for name, one in passes.items()}
     taken = compete({"epoch": training}, work, settings).taken
