@@ -55,22 +55,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def report(store: Path) -> str:
     """The table, in Markdown, from a results folder alone."""
-    headings = ["model", "K", "precision", "seeds", "NELBO", "more than float32, by seed"]
+    headings = ["model", "K", "epochs", "precision", "seeds", "NELBO", "more than float32, by seed"]
     found = bounds(store)
     return table([*headings, "± of the difference"], list(_rows(found))) + "\n"
 
 
-def bounds(store: Path) -> dict[tuple[str, str], dict[str, dict[int, float]]]:
-    """Every finished cell's bound, by model and K, then precision and seed."""
-    found: dict[tuple[str, str], dict[str, dict[int, float]]] = defaultdict(
-        lambda: defaultdict(dict)
-    )
+Key = tuple[str, str, str, str]
+
+
+def bounds(store: Path) -> dict[Key, dict[str, dict[int, float]]]:
+    """Every finished cell's bound, by what was trained, then precision and seed.
+
+    What was trained is the model, its K, the epochs that it might take, and all other settings of
+    training and model with the data's fingerprint: a look with fewer epochs is never mixed in.
+    """
+    found: dict[Key, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     rows = pd.read_csv(store / "results.csv")
     for row in rows[rows["status"] == "ok"].to_dict("records"):
         config = json.loads((store / "cells" / row["cell"] / "config.json").read_text())
         size = row["components"]
-        key = row["model"], "" if pd.isna(size) else str(int(size))
-        found[key][config["training"]["precision"]][int(row["seed"])] = float(row["nelbo"])
+        training = dict(config["training"])
+        precision, epochs = training.pop("precision"), str(training["epochs"])
+        rest = json.dumps([training, config["model"], row["dataset_fingerprint"]], sort_keys=True)
+        key = row["model"], "" if pd.isna(size) else str(int(size)), epochs, rest
+        found[key][precision][int(row["seed"])] = float(row["nelbo"])
     return found
 
 
@@ -85,12 +93,12 @@ def difference(found: Bounds, precision: str) -> tuple[float, float]:
     return float(each.mean()), float(error)
 
 
-def _rows(found: Mapping[tuple[str, str], Bounds]) -> Iterator[list[str]]:
-    for (model, size), by_precision in sorted(found.items()):
+def _rows(found: Mapping[Key, Bounds]) -> Iterator[list[str]]:
+    for (model, size, epochs, _), by_precision in sorted(found.items()):
         for precision in (kind for kind in get_args(Precision) if kind in by_precision):
             by_seed = by_precision[precision]
             mean = float(np.mean(list(by_seed.values())))
-            row = [model, size, precision, str(len(by_seed)), f"{mean:.3f}"]
+            row = [model, size, epochs, precision, str(len(by_seed)), f"{mean:.3f}"]
             if precision != "float32" and "float32" in by_precision:
                 more, error = difference(by_precision, precision)
                 row += [f"{more:+.3f}", "" if math.isnan(error) else f"{error:.3f}"]

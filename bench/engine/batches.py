@@ -80,7 +80,8 @@ def binarize(rows: Tensor, scale: float, generator: torch.Generator) -> Tensor:
 def thresholds(rows: Tensor, scale: float) -> Tensor:
     """What ``draw`` compares random numbers with so that x ~ Bernoulli(level * scale): int16.
 
-    The probability is rounded to a multiple of 2^-16; black and white stay certain.
+    The probability is rounded to a multiple of 2^-16; black and white stay certain, and so is what
+    lies closer to white than 1.5 x 2^-16, as no level of eight bits does.
     """
     above = [(part.double() * scale * 65536.0).round_().sub_(32768.0) for part in rows.split(1000)]
     return torch.cat([part.clamp_(-32768.0, 32767.0).to(torch.int16) for part in above])
