@@ -99,12 +99,13 @@ def _packages(say: Findings) -> None:
 def _devices(say: Findings) -> None:
     import torch
 
+    from bench.engine.choice import has_compiler
     from bench.products import choose_kernels
 
     kernels = {"onednn": "oneDNN", "blas": "the BLAS"}[choose_kernels("auto", "cpu")]
     say.good(f"cpu: {os.cpu_count()} cores; float32 matrices are multiplied by {kernels}")
-    if not any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")):
-        say.note("no C++ compiler: steps run eagerly on the CPU, a half to a third slower")
+    if not has_compiler():
+        say.note("no C++ compiler: on the CPU steps are not compiled and run eagerly")
     if not torch.cuda.is_available():
         say.note("no CUDA device: cells train on the CPU")
         return

@@ -74,9 +74,10 @@ def time_cell(cell: Cell, workshop: Workshop) -> tuple[float, float]:
     config = workshop.config.for_dataset(cell.dataset)
     model = workshop.model(cell, config, cell.components, cell.seed)
     pixels = workshop.pixels(cell.dataset)
-    some = Pixels(pixels.train, pixels.validation[:TIMED_ROWS], pixels.scale, pixels.binary)
-    trainer = ReplicaTrainer([Replica(model, config.training, cell.seed)], some)
     steps, size = steps_an_epoch(pixels, config.training.batch_size)
+    train = pixels.train[: size * (TIMED_STEPS + 1)]  # the whole would be prepared for each model
+    some = Pixels(train, pixels.validation[:TIMED_ROWS], pixels.scale, pixels.binary)
+    trainer = ReplicaTrainer([Replica(model, config.training, cell.seed)], some)
     generator = epoch_generator(cell.seed, 0, workshop.device)
     block = next(blocks(model, some, size, [generator]))
     one = torch.ones(1, device=workshop.device)

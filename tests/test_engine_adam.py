@@ -82,8 +82,8 @@ def test_it_is_torchs_adam_for_each_replica(rates: str, dtype: torch.dtype) -> N
 
 @each_dtype
 @each_rates
-def test_the_compiled_update_is_the_same(rates: str, dtype: torch.dtype) -> None:
-    """What a compiled step calls in place of torch's fused kernel, for one rate too."""
+def test_the_update_at_several_rates_is_the_same(rates: str, dtype: torch.dtype) -> None:
+    """What is called in place of torch's fused kernel, which takes one rate; for one rate too."""
     wanted = RATES[rates]
     count = len(wanted)
     adam = Adam(start(count, dtype), wanted, count > 1)

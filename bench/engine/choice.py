@@ -7,6 +7,7 @@ another day, chooses the same.
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Sequence
 
 from bench.engine.graph import Captured
@@ -29,6 +30,11 @@ def choose_mode(wanted: str, device: str, steps: int, break_even: int) -> Mode:
     if device.startswith("cuda"):
         return "graph"
     return "compile" if wanted == "auto" and steps >= break_even else "eager"
+
+
+def has_compiler() -> bool:
+    """Whether there is the C++ compiler without which torch compiles nothing for a CPU."""
+    return any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
 
 
 MOST_REPLICAS = {"cpu": 8, "cuda": 32}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from bench.distributions import DiagNormal, Mixture
+from bench.engine.choice import has_compiler
 from bench.engine.population import Population, bounds, objective
 from bench.joint import Values
 from bench.model import Model
@@ -76,7 +76,7 @@ def check_compiled(subject: Subject) -> str | None:
     """The compiled step has the objective and the gradients of the eager one."""
     from torch._dynamo.utils import counters
 
-    backend = "inductor" if subject.full and _compiler() else "aot_eager"
+    backend = "inductor" if subject.full and has_compiler() else "aot_eager"
     eager = Step(subject.model())
     compiled = deepcopy(eager)
     x, noise = rows(BATCH), eager.model.noise((BATCH,), seeded())
@@ -100,10 +100,6 @@ def check_compiled(subject: Subject) -> str | None:
         why = "; ".join(reason.splitlines()[0] for reason in breaks)
         return f"{sum(breaks.values())} graph breaks: {why}"[:300]
     return None
-
-
-def _compiler() -> bool:
-    return any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
 
 
 def check_float64(subject: Subject) -> None:
