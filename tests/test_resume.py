@@ -84,8 +84,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_numbers(
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_stops_after_the_epoch_and_says_how_to_go_on(tmp_path: Path, workers: int) -> None:
     out = tmp_path / "runs"
-    words = [*arguments(out), "--workers", workers, "--epochs", 5000, "--set"]
-    process = start(tmp_path, *words, "training.patience=5000")
+    # So many epochs would be worth compiling, which takes a busy machine longer than the wait.
+    eager = ("--epochs", 5000, "--set", "training.patience=5000", "--set", "engine.mode=eager")
+    process = start(tmp_path, *arguments(out), "--workers", workers, *eager)
     wait_for(lambda: len([*out.glob("cells/*/checkpoint.pt")]) == workers, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     text, errors = process.communicate(timeout=60)
