@@ -11,6 +11,7 @@ import typer
 
 from bench import __version__
 from bench.errors import BenchError, UsageError
+from bench.memory import keep_freed_memory
 
 app = typer.Typer(
     name="bench",
@@ -276,6 +277,7 @@ def main() -> None:
     """The entry point: every mistake of the user's is one message, never a traceback."""
     # Outside of training, which saves first, Ctrl-C simply ends; typer would exit with status 1.
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    keep_freed_memory()
     try:
         app()
     except UsageError as error:

@@ -17,6 +17,7 @@ from bench.errors import Interrupted
 from bench.execution import Job, Listener, Outcome, Stop
 from bench.grid import Cell
 from bench.grouping import Group
+from bench.memory import keep_freed_memory
 from bench.store import Row, Store
 
 
@@ -127,6 +128,7 @@ def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    keep_freed_memory()
     pid = os.getpid()
 
     def stopping() -> bool:

@@ -17,6 +17,7 @@ from bench.engine.steps import Mode
 from bench.errors import BenchError
 from bench.execution import resolve_device
 from bench.files import atomic_write, write_json, write_text
+from bench.memory import keep_freed_memory
 from benchmarks.data import Images, load_images
 from benchmarks.environment import busy, describe
 from benchmarks.plot import picture
@@ -67,6 +68,7 @@ def measure(
 ) -> Iterator[dict[str, Any]]:
     """The content of results.json, again after each section: an hour's work is not to be lost."""
     torch.set_num_threads(settings.threads)
+    keep_freed_memory()  # as `bench` does; it serves every side that is measured
     results: dict[str, Any] = {
         "schema": SCHEMA,
         "environment": describe(settings),

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bench.memory import keep_freed_memory
 from benchmarks.data import Images
 from benchmarks.ours import System, Training
 from benchmarks.settings import FULL_EPOCH, Settings
@@ -112,6 +113,7 @@ class _Crew:
 def _work(images: Images, settings: Settings, orders: Any, done: Any) -> None:
     """The life of a worker: an epoch for every order."""
     torch.set_num_threads(settings.threads)
+    keep_freed_memory()
     training = Training(System("VAE"), images, settings)
     while orders.get():
         training.epoch()
