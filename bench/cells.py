@@ -146,7 +146,8 @@ def _read(cell: Cell, workshop: Workshop, store: Store) -> Trained:
     facts: dict[str, Any] = json.loads((folder / "training.json").read_text())
     config, components = workshop.settings(cell, facts["tuned"])
     described = describe(cell, config, components, facts["tuned"], facts["threads"])
-    write_json(folder / "config.json", described)
+    engine = {"mode": facts["engine_mode"], "products": facts["products"]}
+    write_json(folder / "config.json", {**described, **engine})
     model = workshop.model(cell, config, components, cell.seed)
     weights = torch.load(folder / "model.pt", map_location=workshop.device, weights_only=True)
     model.load_state_dict(weights)

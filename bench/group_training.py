@@ -85,7 +85,7 @@ def _together(
     # Sums depend on how they are split and fused: what was begun goes on in the same way.
     threads: int = begun.get("threads", workshop.threads)
     mode = begun.get("mode") or workshop.mode(leader.dataset, config, config.training.epochs)
-    wanted = begun.get("products", workshop.kernels)
+    wanted = begun.get("products") or workshop.kernels
     kernels = choose_kernels(wanted, workshop.device.type)
     if kernels != wanted:
         watch.notice(f"begun with products by {wanted}, which are not here: goes on by {kernels}")

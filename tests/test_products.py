@@ -24,7 +24,7 @@ from bench.training import ReplicaTrainer
 from pairs import seeded
 from trainings import pixels, replica
 
-KERNELS: tuple[Kernels, ...] = ("blas", "onednn")
+KERNELS: tuple[Kernels, ...] = ("blas", "onednn") if has_onednn() else ("blas",)
 ROWS, INPUTS, OUTPUTS = 128, 200, 180  # just enough multiplications
 
 Sides = tuple[Tensor, Tensor, Tensor | None]

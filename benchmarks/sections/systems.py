@@ -45,7 +45,8 @@ def measure(settings: Settings, images: Images) -> dict[str, Any]:
 def table3_epochs(rows: Sequence[dict[str, Any]], batch_size: int) -> dict[str, float]:
     """Seconds that an epoch of every cell of Table 3 takes, by dataset, one cell after the other.
 
-    Steps at a K that was not measured are interpolated.
+    Steps at a K that was not measured are interpolated; beyond the measured ones, the nearest is
+    taken.
     """
     measured: dict[str, dict[int, float]] = defaultdict(dict)
     for row in rows:
