@@ -222,6 +222,8 @@ class Recorder:
             for name, value in row.items()
             if isinstance(value, int | float) and name not in ("seed", "components")
         }
+        if "validation_bound" in numbers:  # the name of the curve, whose end it is not
+            numbers["best_validation_bound"] = numbers.pop("validation_bound")
         self.runs.pop(cell.id).finish(
             "FINISHED" if row["status"] == "ok" else "FAILED",
             numbers,

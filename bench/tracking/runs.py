@@ -19,10 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bench.errors import BenchError
 from bench.tracking.cell_run import CellRun
 from bench.tracking.environment import ENVIRONMENT
 from bench.tracking.location import canonical
-from bench.tracking.spool import FOLDER, Writer, without_password
+from bench.tracking.spool import FOLDER, Spool, Writer, without_password
 
 
 class Tracker:
@@ -54,6 +55,7 @@ class Tracker:
     ) -> None:
         self._opening = {"experiment": experiment, "register": register}
         self._uri, self._out, self._notice, self._on = uri, out, notice, enabled
+        self._store = ""  # the uri in its one spelling
         self._thread = threading.Thread(target=self._watch, name="bench-tracking", daemon=True)
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
@@ -83,10 +85,11 @@ class Tracker:
             return
         try:
             out = self._out.resolve()
-            uri = canonical(self._uri, out)
-            self._writer = Writer(out, {"uri": without_password(uri), **self._opening})
+            self._store = canonical(self._uri, out)
+            shown = without_password(self._store)
+            self._writer = Writer(out, {"uri": shown, **self._opening})
             self._ear, self._bell = os.pipe()
-            opening = {"uri": uri, "spool": str(self._writer.spool.path)}
+            opening = {"uri": self._store, "spool": str(self._writer.spool.path)}
             os.write(self._bell, json.dumps(opening).encode() + b"\n")
             os.set_blocking(self._bell, False)
         except Exception as error:
@@ -112,7 +115,8 @@ class Tracker:
 
         Args:
             status: of the parent run: FINISHED, FAILED or KILLED.
-            timeout: seconds to wait; what MLflow has not been told by then waits on disk.
+            timeout: seconds without progress after which it waits no longer; what MLflow has not
+                been told by then waits on disk.
         """
         if self._parent is None:
             return
@@ -124,11 +128,24 @@ class Tracker:
         if self._writer is not None:
             self._writer.close()
             os.close(self._bell)
-            self._thread.join(timeout)
-            if self._thread.is_alive() and self._process is not None:
-                self._process.kill()
-                self.wait_on_disk(f"the store did not take everything within {timeout:g} seconds.")
+            self._settle(timeout, self._writer.spool)
         self._on = False
+
+    def _settle(self, timeout: float, spool: Spool) -> None:
+        """Wait for the other process while it gets on."""
+        before = -1
+        while True:
+            self._thread.join(timeout)
+            if not self._thread.is_alive() or self._process is None:
+                return
+            now = before
+            with suppress(BenchError):
+                now = spool.sent(self._store).offset
+            if now == before:
+                self._process.kill()
+                self.wait_on_disk(f"the store took nothing for {timeout:g} seconds.")
+                return
+            before = now
 
     def place(self, folder: Path) -> str:
         """A folder as records name it: from the results folder on, if it lies below that."""
