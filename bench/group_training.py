@@ -12,12 +12,13 @@ import torch
 from bench.config import Config
 from bench.engine.replica import Epoch, Progress, Replica, TrainingFailed
 from bench.errors import Interrupted, first_line
-from bench.files import atomic_write, write_json, write_text
+from bench.files import write_json, write_text
 from bench.grid import Cell
 from bench.grouping import CHECKPOINT, Group, settings_of
 from bench.model import Model
 from bench.products import choose_kernels
 from bench.store import Store
+from bench.trained import keep_model
 from bench.training import ReplicaTrainer
 from bench.workshop import Workshop
 
@@ -102,7 +103,13 @@ def _together(
         replicas.append(Replica(model, config.training, cell.seed))
     by_seed = {cell.seed: cell for cell in group}
     trainer = ReplicaTrainer(
-        replicas, workshop.pixels(leader.dataset), mode, checkpoint, watch.notice, kernels
+        replicas,
+        workshop.pixels(leader.dataset),
+        mode,
+        checkpoint,
+        watch.notice,
+        kernels,
+        owner=" ".join(cell.training_id for cell in group),
     )
     trainer.run(lambda replica, epoch: watch.epoch(by_seed[replica.seed], epoch), watch.stop)
     trainer.save()  # a run that is killed before the models are written need not train again
@@ -131,11 +138,8 @@ def _keep(
     if progress.failure:
         return TrainingFailed(progress.failure)
     _write_history(folder / "history.csv", progress.history)
-    with atomic_write(folder / "model.pt") as stream:
-        weights = replica.model.state_dict()
-        torch.save({name: value.cpu() for name, value in weights.items()}, stream)
     facts = _facts(progress) | facts
-    write_json(folder / "training.json", facts)
+    keep_model(folder, cell.training_id, replica.model.state_dict(), facts)
     store.keep_trained(cell)
     return Trained(replica.model, facts)
 
