@@ -17,7 +17,7 @@ from bench.evaluation.report_card import evaluate
 from bench.files import atomic_write, refusals, sweep, write_json, write_text
 from bench.grid import Cell
 from bench.group_training import Trained, Watch, describe, train_group
-from bench.grouping import Group, hold_all, whole_groups
+from bench.grouping import Group, hold_all, settings_of, whole_groups
 from bench.products import choose_kernels, multiplying_by
 from bench.store import TRAINED, Row, Store
 from bench.trained import read_model
@@ -152,9 +152,10 @@ def _read(cell: Cell, workshop: Workshop, store: Store) -> Trained:
                 stream.write((found / name).read_bytes())
     weights, facts = read_model(folder, cell.training_id, workshop.device)
     config, components = workshop.settings(cell, facts["tuned"])
-    described = describe(cell, config, components, facts["tuned"], facts["threads"])
-    engine = {"mode": facts["engine_mode"], "products": facts["products"]}
-    write_json(folder / "config.json", {**described, **engine})
+    if found != folder or not settings_of(cell, store):
+        described = describe(cell, config, components, facts["tuned"], facts["threads"])
+        engine = {"mode": facts["engine_mode"], "products": facts["products"]}
+        write_json(folder / "config.json", {**described, **engine})
     model = workshop.model(cell, config, components, cell.seed)
     model.load_state_dict(weights)
     return Trained(model, facts)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -72,9 +71,6 @@ COLLAPSED_BELOW = 0.1
 TRAINED = ("model.pt", "history.csv", "training.json")
 """The files that training leaves in a cell's folder."""
 
-ENDED = ("ok", "failed")
-"""What the row of a cell may say of it."""
-
 Row = dict[str, Any]
 
 
@@ -95,11 +91,12 @@ class Store:
 
     def _make_writable(self) -> None:
         try:
-            for folder in (self.out / "cells", self.out / "trained", self.out / ".locks"):
-                folder.mkdir(parents=True, exist_ok=True)
-                probe = folder / f".writable.{uuid4().hex}"  # another run may look just now
-                write_text(probe, "")
-                probe.unlink()
+            (self.out / ".locks").mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                for folder in (self.out / "cells", self.out / "trained"):
+                    folder.mkdir(exist_ok=True)
+                    write_text(folder / ".writable", "")
+                    (folder / ".writable").unlink()
         except OSError as error:
             cause = error.__cause__ if isinstance(error, CannotWrite) else error
             raise UsageError(
@@ -127,7 +124,7 @@ class Store:
             raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
         # A row of another cell is no row: somebody has copied a folder.
         mine = isinstance(found, dict) and found.get("cell") == cell_id
-        return found if mine and found.get("status") in ENDED else None
+        return found if mine and "status" in found else None
 
     @contextmanager
     def hold(self, cell: Cell, stop: Callable[[], bool] = lambda: False) -> Iterator[None]:
@@ -173,9 +170,8 @@ class Store:
 
     def keep_trained(self, cell: Cell) -> None:
         """Offer the cell's trained model, all of whose files are written, to ``trained``."""
-        path = self.out / "trained" / cell.training_id
-        path.parent.mkdir(exist_ok=True)
-        write_text(path, cell.id + "\n")
+        with self._alone():
+            write_text(self.out / "trained" / cell.training_id, cell.id + "\n")
 
     def labels(self, cell_id: str) -> list[Row]:
         """The per-label purity of a cell; empty where it has none."""
@@ -238,7 +234,8 @@ class Store:
     def _alone(self) -> Iterator[None]:
         """One process at a time writes what all share: a slow one would undo a quick one's."""
         with FileLock(self.out / ".locks" / "results.lock"):
-            sweep(self.out)
+            for folder in (self.out, self.out / "cells", self.out / "trained"):
+                sweep(folder)
             yield
 
 
