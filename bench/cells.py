@@ -13,11 +13,12 @@ import torch
 
 from bench.engine.replica import Epoch
 from bench.errors import BenchError, Interrupted
-from bench.evaluation.report_card import evaluate
+from bench.evaluation.report_card import ReportCard, evaluate
 from bench.files import atomic_write, refusals, sweep, write_json, write_text
 from bench.grid import Cell
 from bench.group_training import Trained, Watch, describe, train_group
 from bench.grouping import Group, hold_all, settings_of, whole_groups
+from bench.memory_limits import within_memory
 from bench.products import choose_kernels, multiplying_by
 from bench.store import TRAINED, Row, Store
 from bench.trained import read_model
@@ -166,21 +167,27 @@ def _evaluate(
 ) -> Row:
     torch.set_num_threads(trained.facts["threads"])
     started = time.perf_counter()
-    with multiplying_by(choose_kernels(trained.facts["products"], workshop.device.type)):
-        card = evaluate(
+    config, folder = workshop.config.for_dataset(cell.dataset).evaluation, store.folder(cell.id)
+
+    def measure(chunk: int) -> ReportCard:
+        return evaluate(
             trained.model,
             workshop.data(cell.dataset),
-            workshop.config.for_dataset(cell.dataset).evaluation,
+            config.model_copy(update={"chunk": chunk}),
             store.out / "classifiers",
             events.stop,
             lambda what: events.phase(cell, f"evaluate: {what}"),
         )
-    card.write(store.folder(cell.id))
+
+    with multiplying_by(choose_kernels(trained.facts["products"], workshop.device.type)):
+        card, chunk = within_memory(config.chunk, folder, measure, partial(events.notice, cell))
+    card.write(folder)
     return {
         "status": "ok",
         "reason": "",
         "device": workshop.device.type,
         "evaluation_seconds": round(time.perf_counter() - started, 3),
+        "evaluation_chunk": chunk,
         **trained.facts,
         **card.metrics,
     }

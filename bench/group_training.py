@@ -15,6 +15,7 @@ from bench.errors import Interrupted, first_line
 from bench.files import write_json, write_text
 from bench.grid import Cell
 from bench.grouping import CHECKPOINT, Group, settings_of
+from bench.memory_limits import out_of_memory
 from bench.model import Model
 from bench.products import choose_kernels
 from bench.store import Store
@@ -58,19 +59,30 @@ def train_group(
     Raises:
         Interrupted: the run was asked to stop; the group's state is saved.
     """
+    checkpoint = store.folder(group[0].id) / CHECKPOINT
+    begun = _stamp(checkpoint)
     try:
         return _together(group, workshop, store, tuned, watch)
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
-        if len(group) == 1 or (store.folder(group[0].id) / CHECKPOINT).exists():
+        # Nothing was added to what an earlier run has saved, perhaps on a larger machine: together
+        # the seeds would never get further here.
+        stuck = out_of_memory(error) and _stamp(checkpoint) == begun
+        if len(group) == 1 or (checkpoint.exists() and not stuck):
             # What was trained so far is kept, and the next run goes on from it.
             return dict.fromkeys((cell.id for cell in group), error)
+        checkpoint.unlink(missing_ok=True)
         watch.notice(f"its {len(group)} seeds train one after the other: {first_line(error)}")
     found: dict[str, Trained | Exception] = {}
     for cell in group:
         found |= train_group((cell,), workshop, store, tuned, watch)
     return found
+
+
+def _stamp(path: Path) -> int:
+    """When a file was last written; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def _together(

@@ -27,7 +27,7 @@ COLUMNS = (
     "categories_used", "category_information", "assignment", "purity", "purity_se",
     "purity_chance", "purity_corrected", "nmi", "ari", "active_units", "collapsed",
     "setting", "dataset_fingerprint",
-    "evaluation_seconds", "threads", "products", "engine_mode", "replicas",
+    "evaluation_seconds", "evaluation_chunk", "threads", "products", "engine_mode", "replicas",
     # how far the bounds can be trusted
     "nelbo_mc_se", "nll_mc_se", "ess", "max_weight_share", "pareto_high", "weights_trusted",
     "nll_rb", "nll_rb_se", "nll_rb_mc_se", "rb_samples", "rb_ess", "rb_max_weight_share",

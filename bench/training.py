@@ -133,8 +133,8 @@ class ReplicaTrainer:
         number = self.number + 1
         beta = [beta_at(number, r.config.warmup_epochs) for r in self.packed]
         temperature = [temperature_at(number, r.config) for r in self.packed]
-        total, steps = self.steps_of(number, beta, temperature)
-        losses = (total / steps).tolist()  # the only synchronisation of an epoch, with validation
+        steps = self.steps_of(number, beta, temperature)  # (S, R)
+        losses = steps.mean(0).tolist()  # the only synchronisation of an epoch, with validation
         with multiplying_by(self.kernels):
             bounds, errors = validation_bound(
                 self.population, self.pixels.validation, self.validation_noise
@@ -155,24 +155,19 @@ class ReplicaTrainer:
                 temperature[index],
                 seconds,
             )
-            replica.note(record, partial(self.population.state, index))
+            replica.note(record, partial(self.population.state, index), steps[:, index])
             if not replica.progress.failure:
                 found.append((replica, record))
         return found
 
-    def steps_of(
-        self, number: int, beta: Sequence[float], temperature: Sequence[float]
-    ) -> tuple[Tensor, int]:
-        """The steps of one epoch: the sum of the objectives (R,), not waited for, and the count."""
+    def steps_of(self, number: int, beta: Sequence[float], temperature: Sequence[float]) -> Tensor:
+        """The steps of one epoch: their objectives, (S, R) in float64, not waited for."""
         like = self.optimiser.rates
         betas, temperatures = like.new_tensor(beta), like.new_tensor(temperature)
         generators = [epoch_generator(r.seed, number, self.device) for r in self.packed]
-        total, steps = torch.zeros_like(like, dtype=torch.float64), 0
         model, size = self.packed[0].model, self.config.batch_size
-        for block in blocks(model, self.pixels, size, generators):
-            total += self.steps.run(block, betas, temperatures)
-            steps += len(block)
-        return total, steps
+        prepared = blocks(model, self.pixels, size, generators)
+        return torch.cat([self.steps.run(block, betas, temperatures) for block in prepared])
 
     def save(self) -> None:
         """Write the whole state to the checkpoint, atomically."""

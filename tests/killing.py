@@ -2,10 +2,9 @@
 
     python tests/killing.py --kills 200
 
-Importing torch takes seconds, so one process imports everything and every run is forked from it: a
-process group of its own, with the real command line, that knows nothing of its fate. Half of the
-kills come at a moment of the clock, the others when the run is about to make, or has just made, a
-call that changes a file: those moments are too short for a clock to hit.
+A third of the kills come at a moment of the clock; a third when the run is about to make, or has
+just made, a call that changes a file, as those moments are too short for a clock; and a third
+soon after a random epoch or phase, as most of so small a run is its start.
 """
 
 from __future__ import annotations
@@ -18,17 +17,16 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
 
+from forked import Fate, fork, wait, warm_up
 from runs import TINY
 
 GRID: Sequence[object] = (
@@ -38,7 +36,6 @@ GRID: Sequence[object] = (
 )
 OFTEN = ("--set", "training.checkpoint_seconds=1e-6", "--set", "engine.replicas=2")
 LONGEST = 120.0  # seconds of one run on a busy machine
-CALLS = ("fsync", "replace", "unlink", "mkdir")  # of `os`, by which files change
 
 
 @dataclass
@@ -56,81 +53,6 @@ def command(part: int, out: Path) -> list[str]:
     return ["bench", "run", *TINY, *OFTEN, *map(str, words), "--out", str(out)]
 
 
-def warm_up() -> None:
-    """Import all that a run imports, before the first fork."""
-    import optuna  # noqa: F401
-    import sklearn.datasets  # noqa: F401
-
-    import bench.runner
-    import bench.tuning  # noqa: F401
-
-    torch.set_num_threads(1)
-
-
-def fork(arguments: Sequence[str], log: Path, dies_at: int | None = None) -> int:
-    """Start the command line in a process group of its own; returns its id.
-
-    Args:
-        arguments: what the user typed.
-        log: takes what it says.
-        dies_at: the number of the call that changes a file at which it is killed; None for none.
-    """
-    sys.stdout.flush()  # or the child would say it once more
-    child = os.fork()
-    if child:
-        return child
-    status = 70
-    try:
-        os.setsid()
-        for number in (1, 2):
-            os.dup2(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644), number)
-        sys.argv = list(arguments)
-        from bench.cli import main
-
-        with counted(dies_at, log.with_suffix(".calls")), told(log.with_suffix(".phase")):
-            main()
-        status = 0
-    except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
-
-
-def counted(dies_at: int | None, count: Path) -> Any:
-    """Count the calls that change files, and die before or after the one with that number."""
-    made = 0
-
-    def through(call: Callable[..., Any]) -> Callable[..., Any]:
-        def made_or_killed(*arguments: Any, **options: Any) -> Any:
-            nonlocal made
-            made += 1
-            if dies_at is None:
-                count.write_text(str(made))
-            elif made > dies_at >> 1:
-                if dies_at & 1:
-                    call(*arguments, **options)
-                os.killpg(0, signal.SIGKILL)
-            return call(*arguments, **options)
-
-        return made_or_killed
-
-    return patch.multiple(os, **{name: through(getattr(os, name)) for name in CALLS})
-
-
-def wait(child: int, seconds: float) -> int | None:
-    """The exit status; None if it still ran after so many seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    return None
-
-
 def finish(part: int, out: Path, log: Path) -> float:
     """Run to the end; returns the seconds that it took."""
     started = time.monotonic()
@@ -143,32 +65,21 @@ def finish(part: int, out: Path, log: Path) -> float:
     return time.monotonic() - started
 
 
-def told(note: Path) -> Any:
-    """Have a run note in a file of ours how far it is."""
-    from bench.runner import Recorder
-
-    real = Recorder.phase
-
-    def phase(self: Recorder, cell: Any, name: str) -> None:
-        note.write_text(name.partition(":")[0])
-        real(self, cell, name)
-
-    note.write_text("start, plan")
-    return patch.object(Recorder, "phase", phase)
-
-
 def disturb(
     part: int, whole: Whole, out: Path, log: Path, rng: random.Random, tally: Tally
 ) -> bool:
     """One run that is to be killed; returns whether it ended before that."""
     before = untouchable(out)
-    share = rng.random() * whole.rest(out)
-    by_clock = rng.random() < 0.5
-    if by_clock:
-        child, limit = fork(command(part, out), log), share * whole.seconds
-    else:
-        child, limit = fork(command(part, out), log, int(2 * share * whole.calls)), LONGEST
-    status = wait(child, limit)
+    share = 0.8 * rng.random() * whole.rest(out)
+    fate = rng.choice(
+        (
+            Fate("clock", late=share * whole.seconds),
+            Fate("write", int(share * whole.writes), rng.choice((0.0, 1.0))),
+            Fate("event", int(share * whole.events), rng.uniform(0.0, 0.05)),
+        )
+    )
+    child = fork(command(part, out), log, fate)
+    status = wait(child, fate.late if fate.kind == "clock" else LONGEST)
     if status is None:
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -180,8 +91,8 @@ def disturb(
     if status == 0:
         return True
     note = log.with_suffix(".phase")
-    where = note.read_text() if note.exists() else "start, plan"
-    tally.kills[f"{where} ({'at a moment' if by_clock else 'at a write'})"] += 1
+    where = note.read_text() if note.exists() else ""
+    tally.kills[f"{where or 'start, plan'} (by {fate.kind})"] += 1
     return False
 
 
@@ -192,19 +103,21 @@ class Whole:
     Attributes:
         out: its folder.
         seconds: how long it took.
-        calls: that changed files.
+        writes: calls that changed files.
+        events: epochs and phases.
         cells: that it finished.
     """
 
     out: Path
     seconds: float
-    calls: int
+    writes: int
+    events: int
     cells: int
 
     def rest(self, out: Path) -> float:
         """About which share of the work a folder still lacks."""
         done = len([*out.glob("cells/*/row.json")])
-        return 1.0 - 0.9 * done / self.cells
+        return 1.0 - 0.6 * done / self.cells
 
 
 def untouchable(out: Path) -> dict[Path, tuple[int, int]]:
@@ -263,9 +176,10 @@ def campaign(kills: int, seed: int, folder: Path, say: Callable[[str], None]) ->
     for part in range(len(GRID)):
         out, log = folder / f"whole{part}", folder / f"whole{part}.log"
         seconds = finish(part, out, log)
-        calls, cells = int(log.with_suffix(".calls").read_text()), [*out.glob("cells/*/row.json")]
-        wholes.append(Whole(out, seconds, calls, len(cells)))
-        say(f"undisturbed: {seconds:.1f} s, {calls} calls that change files, {len(cells)} cells")
+        writes, events = (int(log.with_suffix(f".{k}").read_text()) for k in ("writes", "events"))
+        cells = len([*out.glob("cells/*/row.json")])
+        wholes.append(Whole(out, seconds, writes, events, cells))
+        say(f"undisturbed: {seconds:.1f} s, {writes} writes, {events} events, {cells} cells")
     while tally.kills.total() < kills:
         part = tally.finished % len(GRID)
         out, log = folder / f"run{tally.finished}", folder / f"run{tally.finished}.log"
