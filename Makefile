@@ -1,6 +1,7 @@
 # make demo   sets everything up in .venv and runs the benchmark on embedded data
 # make test   sets everything up in .venv and runs the tests
 # make bench  measures how fast it is, beside others: BENCH="--quick" for minutes, BENCH=--help
+# make faults kills a small run 200 times and compares what it ends with: KILLS=1000 for more
 # Another interpreter: make demo PYTHON=python3.12
 
 PYTHON ?= python3.11
@@ -10,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 SETUP := pyproject.toml setup.py constraints.txt
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test bench lint format clean
+.PHONY: demo test bench faults lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/bench run
@@ -20,6 +21,10 @@ test: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks $(BENCH)
+
+KILLS ?= 200
+faults: $(VENV)/.installed-test
+	$(BIN)/python tests/killing.py --kills $(KILLS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
