@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,9 +20,9 @@ from bench.grid import Cell
 from bench.group_training import Trained, Watch, describe, train_group
 from bench.grouping import Group, hold_all, whole_groups
 from bench.products import choose_kernels, multiplying_by
+from bench.searching import find_best
 from bench.store import TRAINED, Row, Store
-from bench.trials import Trials
-from bench.tuning import Proposal, TrialRecord, search
+from bench.tuning import TrialRecord
 from bench.workshop import Workshop
 
 
@@ -85,7 +85,7 @@ def _train(
     first = heard[0]
     torch.set_num_threads(workshop.threads)
     try:
-        tuned = _tune(first, workshop, store, events) if first.settings["tuning"] else {}
+        tuned = find_best(first, workshop, store, events)
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -177,44 +177,3 @@ def _evaluate(
         **trained.facts,
         **card.metrics,
     }
-
-
-def _tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> dict[str, Any]:
-    """The best values of the cell's search, on the valid validation bound alone."""
-    events.phase(cell, "tune")
-    space = workshop.config.for_dataset(cell.dataset).tuning.ranges
-    chosen = {key: space[key] for key in cell.settings["tuning"]["space"] if key in space}
-    for kind, name in (("prior", cell.prior), ("posterior", cell.posterior)):
-        plugin = workshop.registry.load(kind, name)
-        for option, declared in plugin.search_space.items():
-            chosen.setdefault(f"{kind}s.{name}.{option}", declared)
-
-    trials = Trials(
-        cell, workshop, lambda number, epoch: events.epoch(cell, epoch, number), events.stop
-    )
-
-    def objective(proposals: Sequence[Proposal]) -> Sequence[float | BenchError]:
-        for proposal in proposals:
-            events.trying(cell, proposal.number, proposal.params)
-        return trials(proposals)
-
-    tuning = cell.settings["tuning"]
-    result = search(
-        chosen,
-        objective,
-        trials=tuning["trials"],
-        batch=tuning["batch"],
-        seed=tuning["seed"],
-        journal=store.out / "tuning.journal",
-        study=study_name(cell),
-        on_trial=lambda record: events.trial(cell, record),
-    )
-    return dict(result.best)
-
-
-def study_name(cell: Cell) -> str:
-    """One study serves all seeds of a setting, and grows when more trials are asked for."""
-    tuning = {key: value for key, value in cell.settings["tuning"].items() if key != "trials"}
-    settings = {**cell.settings, "tuning": tuning}
-    any_seed = Cell(cell.dataset, cell.prior, cell.posterior, "", cell.components, 0, settings)
-    return f"{cell.dataset}-{cell.prior}-{cell.posterior}-{any_seed.id}"

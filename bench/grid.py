@@ -14,6 +14,7 @@ from bench.discovery import PluginInfo, as_loaded
 from bench.errors import UsageError, unknown
 from bench.pairs import Pair, pair_up
 from bench.registry import Registry
+from bench.tuning.halving import rungs_of
 
 # Raised when a change to the harness changes the numbers of an unchanged configuration: of its
 # trained model, or of what is then measured on it.
@@ -237,10 +238,14 @@ def tuning_settings(config: Config, pair: Pair, components_fixed: bool) -> dict[
         if key.startswith("training.temperature") and not pair.categorical:
             continue  # nothing is relaxed: the trials would differ in nothing
         space[key] = dict(table)
+    pruning = {}
+    if config.tuning.pruning:
+        pruning = {"reduction": config.tuning.reduction, "rungs": rungs_of(config)}
     return {
         "trials": config.tuning.trials,
         "batch": config.tuning.batch,
         "seed": config.tuning.seed,
+        "pruning": pruning,
         "space": space,
     }
 
