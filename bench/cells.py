@@ -20,7 +20,7 @@ from bench.grid import Cell
 from bench.group_training import Trained, Watch, describe, train_group
 from bench.grouping import Group, hold_all, whole_groups
 from bench.products import choose_kernels, multiplying_by
-from bench.searching import find_best
+from bench.searching import Found, find_best
 from bench.store import TRAINED, Row, Store
 from bench.tuning import TrialRecord
 from bench.workshop import Workshop
@@ -52,6 +52,13 @@ def run_group(
     Raises:
         Interrupted: the run was asked to stop; the cells' state is saved.
     """
+    chosen = None
+    untrained = [c for c in group if not store.finished(c) and store.trained(c) is None]
+    if untrained or workshop.fresh or workshop.search_only:
+        chosen = _choose(group, workshop, store, events)
+    if chosen is not None and workshop.search_only:
+        yield group[0], _searched(group[0], chosen, store)
+        return
     with hold_all(group, store, events.stop):
         todo = []
         for cell in group:
@@ -67,7 +74,9 @@ def run_group(
         untrained = [c for c in todo if workshop.fresh or store.trained(c) is None]
         groups = whole_groups(untrained, store)
         for members in groups:
-            trained = _train(members, wanted, workshop, store, events)
+            if chosen is None:  # another run has forgotten the cell meanwhile
+                chosen = _choose(group, workshop, store, events)
+            trained = _train(members, wanted, workshop, store, events, chosen)
             for cell in members:
                 if cell.id in wanted:
                     yield cell, _end(cell, trained[cell.id], workshop, store, events)
@@ -77,19 +86,45 @@ def run_group(
                 yield cell, _end(cell, None, workshop, store, events)
 
 
-def _train(
-    group: Group, wanted: Collection[str], workshop: Workshop, store: Store, events: Events
-) -> dict[str, Trained | Exception]:
-    """Tune and train a group; nobody listens to cells that are not ``wanted``."""
-    heard = [cell for cell in group if cell.id in wanted]
-    first = heard[0]
-    torch.set_num_threads(workshop.threads)
+def _choose(group: Group, workshop: Workshop, store: Store, events: Events) -> Found | Exception:
+    """Search for the cells' settings, or why that found none.
+
+    Processes share a search. So it comes before the cells are held: a process that will find them
+    taken helps first.
+    """
     try:
-        tuned = find_best(first, workshop, store, events)
+        return find_best(group[0], workshop, store, events)
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
-        return dict.fromkeys((cell.id for cell in group), error)
+        return error
+
+
+def _searched(cell: Cell, chosen: Found | Exception, store: Store) -> Row:
+    """How a search ended, where nothing is trained after it."""
+    if isinstance(chosen, Exception):
+        reason = str(chosen).strip() or type(chosen).__name__
+        return {"status": "failed", "reason": " ".join(reason.split())}
+    chosen.keep(store.folder(cell.id))
+    return {"status": "ok", "reason": "", "tuned": chosen.values, **chosen.facts}
+
+
+def _train(
+    group: Group,
+    wanted: Collection[str],
+    workshop: Workshop,
+    store: Store,
+    events: Events,
+    chosen: Found | Exception,
+) -> dict[str, Trained | Exception]:
+    """Train a group; nobody listens to cells that are not ``wanted``."""
+    heard = [cell for cell in group if cell.id in wanted]
+    first = heard[0]
+    torch.set_num_threads(workshop.threads)
+    if isinstance(chosen, Exception):
+        return dict.fromkeys((cell.id for cell in group), chosen)
+    for cell in heard:
+        chosen.keep(store.folder(cell.id))
     for cell in heard:
         events.phase(cell, "train")
 
@@ -98,7 +133,7 @@ def _train(
             events.epoch(cell, epoch, None)
 
     watch = Watch(hear, partial(events.notice, first), events.stop)
-    return train_group(group, workshop, store, tuned, watch)
+    return train_group(group, workshop, store, chosen.values, watch)
 
 
 def _end(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.best_file import SEARCH
+from bench.files import atomic_write
 from bench.grid import Cell
 from bench.spaces import Range
 from bench.store import Store
 from bench.trials import Trials
 from bench.tuning import Proposal, TuningResult, search
+from bench.tuning.figures import study_files
 from bench.tuning.storage import Storage
 from bench.workshop import Workshop
 
@@ -17,16 +22,44 @@ if TYPE_CHECKING:
     from bench.cells import Events
 
 
-def find_best(cell: Cell, workshop: Workshop, store: Store, events: Events) -> dict[str, Any]:
-    """The settings that a cell trains with beside its own: those that its search has found.
+@dataclass(frozen=True)
+class Found:
+    """The settings that a cell trains with beside its own.
+
+    Attributes:
+        values: by dotted key.
+        facts: of the search, for its row: the bound that it reached, and what it cost.
+        files: its table and figures, by name.
+    """
+
+    values: dict[str, Any]
+    facts: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def keep(self, folder: Path) -> None:
+        """Write the files into a cell's folder."""
+        for name, content in self.files.items():
+            with atomic_write(folder / name) as stream:
+                stream.write(content)
+
+
+def find_best(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Found:
+    """The settings that a cell's search finds, or that the configuration has from one.
 
     Raises:
         BenchError: every trial failed.
         Interrupted: the run was asked to stop; the search goes on the next time.
     """
     if not cell.settings["tuning"]:
-        return dict(cell.settings.get("best", {}))
-    return dict(tune(cell, workshop, store, events).best)
+        return Found(dict(cell.settings.get("best", {})))
+    result = tune(cell, workshop, store, events)
+    facts: dict[str, Any] = {"validation_bound": result.value, "trial_epochs": result.epochs}
+    for state in ("complete", "pruned", "failed"):
+        facts[f"trials_{state}"] = result.count(state)
+    files = study_files(result, space_of(cell, workshop))
+    facts_file = {"best": result.best, **facts, "study": study_name(cell)}
+    files[SEARCH] = (json.dumps(facts_file, indent=1) + "\n").encode()
+    return Found(dict(result.best), facts, files)
 
 
 def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> TuningResult:

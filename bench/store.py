@@ -25,7 +25,7 @@ COLUMNS = (
     "categories_used", "category_information", "assignment", "purity", "purity_se",
     "purity_chance", "purity_corrected", "nmi", "ari", "active_units", "collapsed",
     "setting", "dataset_fingerprint",
-    "evaluation_seconds", "threads", "products", "engine_mode", "replicas",
+    "evaluation_seconds", "threads", "products", "engine_mode", "replicas", "tuned",
     # how far the bounds can be trusted
     "nelbo_mc_se", "nll_mc_se", "ess", "max_weight_share", "pareto_high", "weights_trusted",
     "nll_rb", "nll_rb_se", "nll_rb_mc_se", "rb_samples", "rb_ess", "rb_max_weight_share",
@@ -244,4 +244,6 @@ def _cell_text(value: Any) -> Any:
         return "yes" if value else "no"
     if isinstance(value, float):
         return repr(round(value, 6))
+    if isinstance(value, dict):  # settings that a search has found
+        return json.dumps(value) if value else ""
     return value

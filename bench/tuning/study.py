@@ -55,7 +55,7 @@ class Slots:
         self, storage: Storage, name: str, space: Mapping[str, Range], seed: int, trials: int
     ) -> None:
         self.storage, self.seed, self.trials = storage, seed, trials
-        self.space = _distributions(space)
+        self.space = distributions(space)
         self.name = f"{name} [{_digest(space, seed)}]"
         self.study = storage.study(self.name)
         self.optuna = self.study._storage
@@ -232,7 +232,7 @@ def _sampler(seed: int, slot: int, trials: int) -> Any:
     return TPESampler(n_startup_trials=min(10, max(4, trials // 4)), seed=word)
 
 
-def _distributions(space: Mapping[str, Range]) -> dict[str, BaseDistribution]:
+def distributions(space: Mapping[str, Range]) -> dict[str, BaseDistribution]:
     """Optuna's types of the ranges, by key in alphabetical order, as draws depend on the order."""
     from optuna.distributions import (
         CategoricalDistribution,
