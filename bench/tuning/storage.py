@@ -48,6 +48,12 @@ class Storage:
         return cls(place or str(out / JOURNAL), out / f"{JOURNAL}.locks")
 
     @property
+    def url(self) -> str:
+        """The URL with the driver that the extra ``postgres`` brings, unless it names another."""
+        scheme, colon, rest = self.place.partition("://")
+        return f"{POSTGRESQL}+psycopg2{colon}{rest}" if scheme == POSTGRESQL else self.place
+
+    @property
     def shown(self) -> str:
         """The place without a password."""
         if "://" not in self.place:
@@ -88,7 +94,7 @@ class Storage:
 
         if "://" in self.place:
             with self._reported():
-                return RDBStorage(self.place, engine_kwargs={"pool_pre_ping": True})
+                return RDBStorage(self.url, engine_kwargs={"pool_pre_ping": True})
         Path(self.place).parent.mkdir(parents=True, exist_ok=True)
         # Optuna's own locks outlive a killed process by 30 seconds; the system's do not.
         lock: Any = FileLock(f"{self.place}.lock", poll_interval=0.005)
@@ -127,7 +133,7 @@ class Storage:
         from sqlalchemy.pool import NullPool
 
         with self._reported():
-            engine = create_engine(self.place, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+            engine = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
             connection = engine.connect()
         with connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
