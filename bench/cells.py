@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,9 +22,9 @@ from bench.loading import keep_plugins
 from bench.memory_limits import within_memory
 from bench.model_files import read_model
 from bench.products import choose_kernels, multiplying_by
+from bench.searching import Found, find_best
 from bench.store import TRAINED, Row, Store
-from bench.trials import Trials
-from bench.tuning import Proposal, TrialRecord, search
+from bench.tuning import TrialRecord
 from bench.workshop import Workshop
 
 
@@ -55,6 +55,13 @@ def run_group(
         Interrupted: the run was asked to stop; the cells' state is saved.
         CannotWrite: the store takes no more.
     """
+    chosen = None
+    untrained = [c for c in group if not store.finished(c) and store.trained(c) is None]
+    if untrained or workshop.fresh or workshop.search_only:
+        chosen = _choose(group, workshop, store, events)
+    if chosen is not None and workshop.search_only:
+        yield group[0], _searched(group[0], chosen, store)
+        return
     with refusals(store.out), hold_all(group, store, events.stop):
         todo = []
         for cell in group:
@@ -75,7 +82,9 @@ def run_group(
         ]
         groups = whole_groups(untrained, store)
         for members in groups:
-            trained = _train(members, wanted, workshop, store, events)
+            if chosen is None:  # another run has forgotten the cell meanwhile
+                chosen = _choose(group, workshop, store, events)
+            trained = _train(members, wanted, workshop, store, events, chosen)
             for cell in members:
                 if cell.id in wanted:
                     yield cell, _end(cell, trained[cell.id], workshop, store, events)
@@ -85,20 +94,46 @@ def run_group(
                 yield cell, _end(cell, None, workshop, store, events)
 
 
-def _train(
-    group: Group, wanted: Collection[str], workshop: Workshop, store: Store, events: Events
-) -> dict[str, Trained | Exception]:
-    """Tune and train a group; nobody listens to cells that are not ``wanted``."""
-    heard = [cell for cell in group if cell.id in wanted]
-    first = heard[0]
-    torch.set_num_threads(workshop.threads)
+def _choose(group: Group, workshop: Workshop, store: Store, events: Events) -> Found | Exception:
+    """Search for the cells' settings, or why that found none.
+
+    Processes share a search. So it comes before the cells are held: a process that will find them
+    taken helps first.
+    """
     try:
         with refusals(store.out):  # before it is taken for a failure of the cell's
-            tuned = _tune(first, workshop, store, events) if first.settings["tuning"] else {}
+            return find_best(group[0], workshop, store, events)
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
-        return dict.fromkeys((cell.id for cell in group), error)
+        return error
+
+
+def _searched(cell: Cell, chosen: Found | Exception, store: Store) -> Row:
+    """How a search ended, where nothing is trained after it."""
+    if isinstance(chosen, Exception):
+        reason = str(chosen).strip() or type(chosen).__name__
+        return {"status": "failed", "reason": " ".join(reason.split())}
+    chosen.keep(store.folder(cell.id))
+    return {"status": "ok", "reason": "", "tuned": chosen.values, **chosen.facts}
+
+
+def _train(
+    group: Group,
+    wanted: Collection[str],
+    workshop: Workshop,
+    store: Store,
+    events: Events,
+    chosen: Found | Exception,
+) -> dict[str, Trained | Exception]:
+    """Train a group; nobody listens to cells that are not ``wanted``."""
+    heard = [cell for cell in group if cell.id in wanted]
+    first = heard[0]
+    torch.set_num_threads(workshop.threads)
+    if isinstance(chosen, Exception):
+        return dict.fromkeys((cell.id for cell in group), chosen)
+    for cell in heard:
+        chosen.keep(store.folder(cell.id))
     for cell in heard:
         events.phase(cell, "train")
 
@@ -107,7 +142,7 @@ def _train(
             events.epoch(cell, epoch, None)
 
     watch = Watch(hear, partial(events.notice, first), events.stop)
-    return train_group(group, workshop, store, tuned, watch)
+    return train_group(group, workshop, store, chosen.values, watch)
 
 
 def _end(
@@ -194,44 +229,3 @@ def _evaluate(
         **trained.facts,
         **card.metrics,
     }
-
-
-def _tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> dict[str, Any]:
-    """The best values of the cell's search, on the valid validation bound alone."""
-    events.phase(cell, "tune")
-    space = workshop.config.for_dataset(cell.dataset).tuning.ranges
-    chosen = {key: space[key] for key in cell.settings["tuning"]["space"] if key in space}
-    for kind, name in (("prior", cell.prior), ("posterior", cell.posterior)):
-        plugin = workshop.registry.load(kind, name)
-        for option, declared in plugin.search_space.items():
-            chosen.setdefault(f"{kind}s.{name}.{option}", declared)
-
-    trials = Trials(
-        cell, workshop, lambda number, epoch: events.epoch(cell, epoch, number), events.stop
-    )
-
-    def objective(proposals: Sequence[Proposal]) -> Sequence[float | BenchError]:
-        for proposal in proposals:
-            events.trying(cell, proposal.number, proposal.params)
-        return trials(proposals)
-
-    tuning = cell.settings["tuning"]
-    result = search(
-        chosen,
-        objective,
-        trials=tuning["trials"],
-        batch=tuning["batch"],
-        seed=tuning["seed"],
-        journal=store.out / "tuning.journal",
-        study=study_name(cell),
-        on_trial=lambda record: events.trial(cell, record),
-    )
-    return dict(result.best)
-
-
-def study_name(cell: Cell) -> str:
-    """One study serves all seeds of a setting, and grows when more trials are asked for."""
-    tuning = {key: value for key, value in cell.settings["tuning"].items() if key != "trials"}
-    settings = {**cell.settings, "tuning": tuning}
-    any_seed = Cell(cell.dataset, cell.prior, cell.posterior, "", cell.components, 0, settings)
-    return f"{cell.dataset}-{cell.prior}-{cell.posterior}-{any_seed.id}"

@@ -125,6 +125,10 @@ class TuningConfig(Section):
     trials: NonNegativeInt
     batch: PositiveInt
     seed: NonNegativeInt
+    storage: str
+    pruning: bool
+    reduction: Annotated[int, Field(ge=2)]
+    first_rung: NonNegativeInt
     space: dict[str, dict[str, Any]]
 
     @field_validator("space")

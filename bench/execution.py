@@ -67,12 +67,21 @@ class Job:
     out: Path
     threads: int
     fresh: bool = False
+    search_only: bool = False
 
     def workshop(self) -> Workshop:
         """The workshop of this process."""
         device = torch.device(self.device)
         registry = Registry(self.plugins)
-        return Workshop(self.config, registry, self.roots, device, self.threads, self.fresh)
+        return Workshop(
+            self.config,
+            registry,
+            self.roots,
+            device,
+            self.threads,
+            self.fresh,
+            self.search_only,
+        )
 
 
 def resolve_device(wanted: str) -> str:

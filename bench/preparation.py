@@ -17,6 +17,7 @@ from bench.grid import Cell, Plan, make_plan, select_datasets
 from bench.grouping import Group, make_groups
 from bench.registry import Registry
 from bench.store import Store
+from bench.tuning.storage import Storage
 from bench.workshop import Workshop
 
 
@@ -97,6 +98,8 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     roots = tuple(Path(folder) for folder in config.run.data_dirs)
     workshop = Workshop(config, registry, roots, torch.device(device))
 
+    if config.tuning.trials:
+        Storage.at(config.tuning.storage, Path(config.run.out)).check()
     names = select_datasets(config, registry)
     _check_data(registry, config, names, roots)
     plan = make_plan(

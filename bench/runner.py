@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
 
 from bench import __version__
+from bench.best_file import write_best
 from bench.estimate import estimate
 from bench.execution import Outcome, execute
 from bench.grid import Cell
@@ -56,12 +57,16 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
 
     outcome = Outcome.DONE
     if prepared.todo:
-        outcome = _train(prepared, request, store, console, notice)
+        outcome = carry_out(prepared, request, store, console, notice)
+    config = prepared.config
     mine = {cell.id for cell in prepared.plan.cells}
     rows = [row for row in store.rows() if row["cell"] in mine]
     lines = summarise(rows)
     mark_best(lines, store)
     to_terminal(lines, console)
+    if config.tuning.trials and (path := write_best(store, config, prepared.plan.cells)):
+        said = f"best settings: {path} (train them: bench run --config {path})"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
     where = f"results: {store.out / 'results.csv'}"
     console.print(where, markup=False, highlight=False, soft_wrap=True)
     if outcome is Outcome.INTERRUPTED:
@@ -96,13 +101,23 @@ def show_plan(prepared: Prepared, console: Console) -> None:
         console.print(said, style="dim", markup=False, highlight=False)
 
 
-def _train(
+def carry_out(
     prepared: Prepared,
     request: Request,
     store: Store,
     console: Console,
     notice: Any,
+    recorder: Callable[..., Recorder] | None = None,
+    command: str = "run",
 ) -> Outcome:
+    """Do what is left of a plan, shown and tracked.
+
+    Args:
+        prepared, request, store, console: what, as whom and where.
+        notice: hears what is worth knowing.
+        recorder: makes what hears the cells; None for a ``Recorder``.
+        command: names the run in the tracking store.
+    """
     config = prepared.config
     tracker = Tracker(
         uri=config.tracking.uri,
@@ -118,7 +133,7 @@ def _train(
     names = dict.fromkeys(cell.dataset for cell in prepared.plan.cells)
     inputs = {name: dataset_input(prepared.workshop.data(name)) for name in names}
     tracker.start(
-        time.strftime("bench run %Y-%m-%d %H:%M:%S"),
+        time.strftime(f"bench {command} %Y-%m-%d %H:%M:%S"),
         {
             "datasets": ", ".join(names),
             "cells": len(prepared.plan.cells),
@@ -134,7 +149,9 @@ def _train(
     outcome = Outcome.INTERRUPTED
     try:
         with Display(console, prepared.todo, epochs) as display:
-            listener = Recorder(display, tracker, store, tags, inputs, prepared.workshop.registry)
+            listener = (recorder or Recorder)(
+                display, tracker, store, tags, inputs, prepared.workshop.registry
+            )
             outcome = execute(
                 prepared.groups, prepared.job, prepared.workers, listener, prepared.workshop
             )

@@ -28,6 +28,7 @@ COLUMNS = (
     "purity_chance", "purity_corrected", "nmi", "ari", "active_units", "collapsed",
     "setting", "dataset_fingerprint",
     "evaluation_seconds", "evaluation_chunk", "threads", "products", "engine_mode", "replicas",
+    "tuned",
     # how far the bounds can be trusted
     "nelbo_mc_se", "nll_mc_se", "ess", "max_weight_share", "pareto_high", "weights_trusted",
     "nll_rb", "nll_rb_se", "nll_rb_mc_se", "rb_samples", "rb_ess", "rb_max_weight_share",
@@ -265,4 +266,6 @@ def _cell_text(value: Any) -> Any:
         return "yes" if value else "no"
     if isinstance(value, float):
         return repr(round(value, 6))
+    if isinstance(value, dict):  # settings that a search has found
+        return json.dumps(value) if value else ""
     return value

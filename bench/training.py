@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -122,6 +122,13 @@ class ReplicaTrainer:
             if replica.best:
                 replica.model.load_state_dict(replica.best)
 
+    def drop(self, replicas: Collection[Replica]) -> None:
+        """Stop these; the program is made smaller at once, however its steps run."""
+        for replica in replicas:
+            replica.progress.dropped = True
+        if replicas:
+            self._repack(least=1.0)
+
     def finished(self) -> bool:
         """Whether every replica has stopped."""
         return all(replica.finished() for replica in self.replicas)
@@ -228,9 +235,12 @@ class ReplicaTrainer:
         eager = Eager(self.population, self.optimiser, self.config.precision, self.kernels, shared)
         self.steps = make_steps(self.mode, eager, self.notice)
 
-    def _repack(self) -> None:
+    def _repack(self, least: float = REPACK) -> None:
+        """Leave out what has stopped; compiled and captured steps wait for the ``least`` share."""
         alive = [not replica.finished() for replica in self.packed]
-        if all(alive) or (self.mode != "eager" and sum(alive) > REPACK * len(alive)):
+        if all(alive) or (self.mode != "eager" and sum(alive) > least * len(alive)):
+            return
+        if not any(alive):
             return
         kept = [part for part, going in zip(self._unpacked(), alive, strict=True) if going]
         for replica, model, _ in kept:

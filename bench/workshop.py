@@ -33,6 +33,7 @@ class Workshop:
     device: torch.device
     threads: int = 1
     fresh: bool = False
+    search_only: bool = False
     _data: dict[str, LoadedData] = field(default_factory=dict)
     _pixels: dict[str, Pixels] = field(default_factory=dict)
 

@@ -32,7 +32,10 @@ class Epoch:
 
 @dataclass
 class Progress:
-    """Early stopping and history, all that a checkpoint holds beside tensors."""
+    """Early stopping and history, all that a checkpoint holds beside tensors.
+
+    A trial of a search that is not worth going on with is ``dropped``.
+    """
 
     epoch: int = 0
     best_epoch: int = 0
@@ -40,6 +43,7 @@ class Progress:
     stale: int = 0
     history: list[Epoch] = field(default_factory=list)
     failure: str = ""
+    dropped: bool = False
 
     @property
     def seconds(self) -> float:
@@ -78,10 +82,10 @@ class Replica:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def finished(self) -> bool:
-        """Whether the last epoch is reached, patience is spent, or training has failed."""
+        """Whether it is at its last epoch, out of patience, failed or dropped."""
         progress, config = self.progress, self.config
         spent = progress.epoch >= config.epochs or progress.stale > config.patience
-        return spent or bool(progress.failure)
+        return spent or bool(progress.failure) or progress.dropped
 
     def note(
         self, record: Epoch, state: Callable[[], dict[str, Tensor]], objectives: Tensor
