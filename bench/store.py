@@ -91,7 +91,7 @@ class Store:
         try:
             (self.out / "cells").mkdir(parents=True, exist_ok=True)
             write_text(self.out / "cells" / ".writable", "")
-            (self.out / "cells" / ".writable").unlink()
+            (self.out / "cells" / ".writable").unlink(missing_ok=True)  # another worker's
         except OSError as error:
             raise UsageError(
                 f"--out {self.out} cannot be written ({error.strerror or error}). Expected a "

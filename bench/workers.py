@@ -18,7 +18,13 @@ from bench.execution import Job, Listener, Outcome, Stop
 from bench.grid import Cell
 from bench.grouping import Group
 from bench.memory import keep_freed_memory
-from bench.store import Row, Store
+from bench.store import Store
+from bench.workshop import Workshop
+
+IF_MEMORY = (
+    "if it was killed for want of memory, run with fewer --workers, a smaller evaluation.chunk or "
+    "a smaller engine.replicas"
+)
 
 
 def in_processes(groups: Sequence[Group], job: Job, workers: int, listener: Listener) -> Outcome:
@@ -69,13 +75,7 @@ def _listen(
     held: dict[int, dict[str, Cell]] = {}  # what each process is working on
     working = {process.pid: process for process in crew}
     mourned: set[int] = set()
-    calls: dict[str, Callable[..., None]] = {
-        "phase": listener.phase,
-        "epoch": listener.epoch,
-        "trying": listener.trying,
-        "trial": listener.trial,
-        "notice": listener.notice,
-    }
+    calls = listeners(listener)
     ended = 0
     while working:
         for pid in working.keys() - mourned:
@@ -91,7 +91,8 @@ def _listen(
             if process is not None and cells and kind == "died":
                 ended += len(cells)
                 for cell in cells.values():
-                    _bury(cell, process.exitcode, out, listener)
+                    how = f"its worker process ended with exit status {process.exitcode}"
+                    bury(cell, f"{how}; {IF_MEMORY}", Store(out), listener)
                 if ended + sum(map(len, held.values())) < len(by_id):
                     crew.append(hire())
                     working[crew[-1].pid] = crew[-1]
@@ -109,18 +110,63 @@ def _listen(
     return ended == len(by_id)
 
 
-def _bury(cell: Cell, exitcode: int | None, out: Path, listener: Listener) -> None:
-    """Record a cell whose worker process died under it (killed, out of memory)."""
-    row: Row = {
-        "status": "failed",
-        "reason": f"its worker process ended with exit status {exitcode}; if it was killed for "
-        "want of memory, run with fewer --workers, a smaller evaluation.chunk or a smaller "
-        "engine.replicas",
+def listeners(listener: Listener) -> dict[str, Callable[..., None]]:
+    """By the kind of news, who hears it; the beginning and the end of a cell are not among them."""
+    return {
+        "phase": listener.phase,
+        "epoch": listener.epoch,
+        "trying": listener.trying,
+        "trial": listener.trial,
+        "notice": listener.notice,
     }
-    store = Store(out)
-    (store.folder(cell.id) / "traceback.txt").unlink(missing_ok=True)  # of an earlier failure
-    store.finish(cell, row)
+
+
+def bury(cell: Cell, reason: str, store: Store, listener: Listener) -> None:
+    """Record a cell whose process died under it (killed, out of memory).
+
+    A row that says ``ok`` stays: the process died between writing it and telling of it.
+    """
+    row = store.row(cell.id)
+    if row is None or row["status"] != "ok":
+        row = {"status": "failed", "reason": reason}
+        (store.folder(cell.id) / "traceback.txt").unlink(missing_ok=True)  # of an earlier failure
+        store.finish(cell, row)
     listener.ended(cell, row)
+
+
+def work_on(
+    group: Group,
+    workshop: Workshop,
+    store: Store,
+    tell: Callable[[str], Callable[..., None]],
+    stopping: Callable[[], bool],
+) -> bool:
+    """Run one group and tell of all that happens.
+
+    Args:
+        group: cells that differ in their seed alone.
+        workshop, store: this process's own.
+        tell: for a kind of news, the function that passes a cell and the rest on.
+        stopping: whether the run was asked to stop.
+
+    Returns:
+        Whether every cell has ended; False where the run was asked to stop.
+    """
+    events = Events(
+        tell("epoch"), tell("trying"), tell("trial"), tell("phase"), tell("notice"), stopping
+    )
+    for cell in group:
+        tell("started")(cell)
+    left = len(group)
+    try:
+        for cell, row in run_group(group, workshop, store, events):
+            tell("ended")(cell, row)
+            left -= 1
+            if stopping():
+                break
+    except Interrupted:
+        pass
+    return left == 0
 
 
 def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
@@ -137,22 +183,10 @@ def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
     def tell(kind: str) -> Callable[..., None]:
         return lambda cell, *rest: news.put((pid, kind, cell.id, *rest))
 
-    events = Events(
-        tell("epoch"), tell("trying"), tell("trial"), tell("phase"), tell("notice"), stopping
-    )
     store, workshop = Store(job.out), job.workshop()
     while not stopping():
         group = todo.get()
-        if group is None:
-            break
-        for cell in group:
-            tell("started")(cell)
-        try:
-            for cell, row in run_group(group, workshop, store, events):
-                tell("ended")(cell, row)
-                if stopping():
-                    break
-        except Interrupted:
+        if group is None or not work_on(group, workshop, store, tell, stopping):
             break
     news.put((pid, "bye", ""))
 
