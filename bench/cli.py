@@ -74,6 +74,10 @@ def run(
     trials: Annotated[int | None, typer.Option(help="Tune each cell with so many trials.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: from the cores.")] = 0,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on this Ray cluster: HOST:PORT, auto or local."),
+    ] = None,
     out: Out = None,
     data_dir: DataDir = None,
     plugin: Plugin = None,
@@ -106,7 +110,7 @@ def run(
         "engine.device": device,
     }
     request = Request(
-        preset, config, tuple(plugin or ()), tuple(settings or ()), flags, workers, fresh
+        preset, config, tuple(plugin or ()), tuple(settings or ()), flags, workers, fresh, ray
     )
     raise typer.Exit(run_request(request, open_console(), dry=dry_run))
 

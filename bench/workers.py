@@ -9,12 +9,13 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.cells import Events, run_group
 from bench.errors import Interrupted
-from bench.execution import Job, Listener, Outcome, Stop
+from bench.execution import Job, Listener, Outcome, Stop, devices
 from bench.grid import Cell
 from bench.grouping import Group
 from bench.memory import keep_freed_memory
@@ -37,15 +38,22 @@ def in_processes(groups: Sequence[Group], job: Job, workers: int, listener: List
     for _ in range(workers):
         todo.put(None)
 
+    places = devices(job.device)
+    crew: list[Any] = []
+
     def hire() -> Any:
-        process = context.Process(target=_work, args=(job, todo, news, stop.flag), daemon=True)
+        here = replace(job, device=place(places, [p.device for p in crew if p.is_alive()]))
+        process: Any = context.Process(
+            target=_work, args=(here, todo, news, stop.flag), daemon=True
+        )
+        process.device = here.device
         process.start()
         return process
 
-    crew: list[Any] = []
     with stop.on_signals():
         try:
-            crew += [hire() for _ in range(workers)]
+            for _ in range(workers):
+                crew.append(hire())
             reached = _listen(groups, crew, hire, news, listener, job.out)
             for process in crew:
                 process.join(timeout=60)
@@ -56,6 +64,11 @@ def in_processes(groups: Sequence[Group], job: Job, workers: int, listener: List
     if stop.flag.is_set():
         return Outcome.INTERRUPTED
     return Outcome.DONE if reached else Outcome.INCOMPLETE
+
+
+def place(places: Sequence[str], taken: Sequence[str]) -> str:
+    """The device with the fewest of the workers, which are on those ``taken``."""
+    return min(places, key=taken.count)
 
 
 def _listen(
