@@ -141,6 +141,7 @@ def _knock(address: str) -> None:
 
 
 def _nobody(address: str, why: str) -> UsageError:
+    why = why.rstrip(".")
     return UsageError(
         f"no Ray cluster can be joined at {address!r}: {why}. Expected one that was started with "
         "`ray start --head` and that this machine is a node of; --ray local starts one here. "

@@ -206,7 +206,7 @@ class Recorder:
     def ended(self, cell: Cell, row: Row) -> None:
         """A cell is finished or has failed: its row is on disk already."""
         self.display.ended(cell, row)
-        self.store.write_results()
+        self.store.refresh_results()
         numbers = {
             name: float(value)
             for name, value in row.items()

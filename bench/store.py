@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +14,8 @@ from filelock import FileLock, Timeout
 from bench.errors import Interrupted, UsageError
 from bench.files import write_json, write_text
 from bench.grid import Cell
+from bench.results_file import ResultsFile, place
+from bench.results_file import Row as Row
 
 COLUMNS = (
     "cell", "dataset", "prior", "posterior", "model", "components", "seed", "status", "reason",
@@ -69,8 +69,6 @@ COLLAPSED_BELOW = 0.1
 TRAINED = ("model.pt", "history.csv", "training.json")
 """The files that training leaves in a cell's folder."""
 
-Row = dict[str, Any]
-
 
 class Store:
     """The folder of ``--out``.
@@ -84,6 +82,7 @@ class Store:
 
     def __init__(self, out: Path, *, create: bool = True) -> None:
         self.out = out
+        self._results = ResultsFile(self, COLUMNS)
         if create:
             self._make_writable()
 
@@ -179,14 +178,15 @@ class Store:
     def skip(self, cells: Iterable[Cell]) -> None:
         """Record the cells that have no meaning, with their reasons."""
         path = self.out / "skipped.json"
-        known = self._skipped()
+        known = self.skipped()
         for cell in cells:  # a pair is skipped whatever its settings: one row, the last run's
             pair = f"{cell.dataset} {cell.prior} {cell.posterior}"
             known[pair] = {**names_of(cell), "status": "skipped", "reason": cell.reason}
         if known:
             write_json(path, known)
 
-    def _skipped(self) -> dict[str, Row]:
+    def skipped(self) -> dict[str, Row]:
+        """The rows of cells that have no meaning, by what they are."""
         try:
             known = json.loads((self.out / "skipped.json").read_text())
         except (OSError, json.JSONDecodeError):
@@ -204,18 +204,16 @@ class Store:
             row = self.row(folder.parent.name)
             if row is not None:
                 found.append(row)
-        found.extend(self._skipped().values())
-        keys = ("dataset", "prior", "posterior", "components", "seed")
-        return sorted(found, key=lambda row: [_sortable(row.get(key)) for key in keys])
+        found.extend(self.skipped().values())
+        return sorted(found, key=place)
 
     def write_results(self) -> None:
         """Write results.csv anew from the cells' rows, atomically."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        for row in self.rows():
-            writer.writerow({key: _cell_text(row.get(key)) for key in COLUMNS})
-        write_text(self.out / "results.csv", text.getvalue())
+        self._results.write()
+
+    def refresh_results(self) -> None:
+        """Write results.csv anew if that costs little: the rows themselves are on disk."""
+        self._results.refresh()
 
 
 def names_of(cell: Cell) -> Row:
@@ -231,17 +229,3 @@ def names_of(cell: Cell) -> Row:
         "setting": cell.setting,
         "dataset_fingerprint": cell.settings["fingerprint"],
     }
-
-
-def _sortable(value: Any) -> tuple[bool, Any]:
-    return (value is not None, value if value is not None else 0)
-
-
-def _cell_text(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return repr(round(value, 6))
-    return value
