@@ -153,3 +153,4 @@ class EngineConfig(Section):
     break_even: NonNegativeInt
     products: Literal["auto", "blas", "onednn"]
     replicas: NonNegativeInt
+    ray_gpus: PositiveFloat

@@ -223,7 +223,7 @@ def cell_settings(
         "dataset": config.options("dataset", dataset),
         "fingerprint": fingerprint,
         "device": device,
-        "sources": {info.kind: _source_hash(info) for info in (prior, posterior, data)},
+        "sources": {info.kind: source_hash(info) for info in (prior, posterior, data)},
         "tuning": tuning_settings(config, pair, components_fixed),
     }
 
@@ -256,7 +256,7 @@ def tuning_settings(config: Config, pair: Pair, components_fixed: bool) -> dict[
     }
 
 
-def _source_hash(info: PluginInfo) -> str:
+def source_hash(info: PluginInfo) -> str:
     """A plugin whose code changed makes new cells."""
     if info.path is None or not info.path.is_file():
         return ""

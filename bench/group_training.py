@@ -141,7 +141,7 @@ def _together(
         for cell, replica in zip(group, replicas, strict=True)
         if not store.finished(cell)  # its row describes the model that is there
     }
-    checkpoint.unlink()  # what has failed begins anew the next time
+    checkpoint.unlink(missing_ok=True)  # what has failed begins anew the next time
     return kept
 
 

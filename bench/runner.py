@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -52,12 +53,17 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
         estimate(prepared, console)
         return EXIT_OK
     store = Store(prepared.job.out)
+    job = prepared.job
+    if prepared.cluster is not None and prepared.todo:
+        from bench.ray_nodes import check_nodes
+
+        job = check_nodes(prepared.cluster, job, prepared.todo, notice)
     store.skip(prepared.plan.skipped)
     store.write_results()
 
     outcome = Outcome.DONE
     if prepared.todo:
-        outcome = carry_out(prepared, request, store, console, notice)
+        outcome = carry_out(replace(prepared, job=job), request, store, console, notice)
     config = prepared.config
     mine = {cell.id for cell in prepared.plan.cells}
     rows = [row for row in store.rows() if row["cell"] in mine]
@@ -92,7 +98,8 @@ def show_plan(prepared: Prepared, console: Console) -> None:
     if plan.skipped:
         text += f"; {len({(c.prior, c.posterior) for c in plan.skipped})} pairs skipped"
     console.print(
-        f"{text}; {prepared.workers} worker(s) with {job.threads} thread(s) on {job.device}",
+        f"{text}; {prepared.workers} worker(s) with {job.threads} thread(s) on {job.device}"
+        + (f", Ray at {prepared.cluster.address}" if prepared.cluster else ""),
         highlight=False,
     )
     reasons = {f"{c.prior} x {c.posterior}": c.reason for c in plan.skipped}
@@ -153,7 +160,12 @@ def carry_out(
                 display, tracker, store, tags, inputs, prepared.workshop.registry
             )
             outcome = execute(
-                prepared.groups, prepared.job, prepared.workers, listener, prepared.workshop
+                prepared.groups,
+                prepared.job,
+                prepared.workers,
+                listener,
+                prepared.workshop,
+                prepared.cluster,
             )
     finally:
         statuses = {Outcome.DONE: "FINISHED", Outcome.INCOMPLETE: "FAILED"}
@@ -233,7 +245,7 @@ class Recorder:
     def ended(self, cell: Cell, row: Row) -> None:
         """A cell is finished or has failed: its row is on disk already."""
         self.display.ended(cell, row)
-        self.store.write_results()
+        self.store.refresh_results()
         numbers = {
             name: float(value)
             for name, value in row.items()

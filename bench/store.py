@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +15,8 @@ from bench.errors import CannotWrite, Interrupted, UsageError
 from bench.files import read_json, sweep, write_json, write_text
 from bench.grid import Cell
 from bench.model_files import facts_of
+from bench.results_file import ResultsFile, place
+from bench.results_file import Row as Row
 from bench.tensors import Refused
 
 COLUMNS = (
@@ -72,8 +72,6 @@ COLLAPSED_BELOW = 0.1
 TRAINED = ("model.pt", "history.csv", "training.json")
 """The files that training leaves in a cell's folder."""
 
-Row = dict[str, Any]
-
 
 class Store:
     """The folder of ``--out``.
@@ -87,13 +85,14 @@ class Store:
 
     def __init__(self, out: Path, *, create: bool = True) -> None:
         self.out = out
+        self._results = ResultsFile(self, COLUMNS)
         if create:
             self._make_writable()
 
     def _make_writable(self) -> None:
         try:
             (self.out / ".locks").mkdir(parents=True, exist_ok=True)
-            with self._alone():
+            with self.alone():
                 for folder in (self.out / "cells", self.out / "trained"):
                     folder.mkdir(exist_ok=True)
                     write_text(folder / ".writable", "")
@@ -171,7 +170,7 @@ class Store:
 
     def keep_trained(self, cell: Cell) -> None:
         """Offer the cell's trained model, all of whose files are written, to ``trained``."""
-        with self._alone():
+        with self.alone():
             write_text(self.out / "trained" / cell.training_id, cell.id + "\n")
 
     def labels(self, cell_id: str) -> list[Row]:
@@ -192,15 +191,16 @@ class Store:
 
     def skip(self, cells: Iterable[Cell]) -> None:
         """Record the cells that have no meaning, with their reasons."""
-        with self._alone():
-            known = self._skipped()
+        with self.alone():
+            known = self.skipped()
             for cell in cells:  # a pair is skipped whatever its settings: one row, the last run's
                 pair = f"{cell.dataset} {cell.prior} {cell.posterior}"
                 known[pair] = {**names_of(cell), "status": "skipped", "reason": cell.reason}
             if known:
                 write_json(self.out / "skipped.json", known)
 
-    def _skipped(self) -> dict[str, Row]:
+    def skipped(self) -> dict[str, Row]:
+        """The rows of cells that have no meaning, by what they are."""
         known = read_json(self.out / "skipped.json")
         if not isinstance(known, dict) or not all(isinstance(row, dict) for row in known.values()):
             return {}  # made anew by the next run
@@ -217,22 +217,19 @@ class Store:
             row = self.row(folder.parent.name)
             if row is not None:
                 found.append(row)
-        found.extend(self._skipped().values())
-        keys = ("dataset", "prior", "posterior", "components", "seed")
-        return sorted(found, key=lambda row: [_sortable(row.get(key)) for key in keys])
+        found.extend(self.skipped().values())
+        return sorted(found, key=place)
 
     def write_results(self) -> None:
         """Write results.csv anew from the cells' rows, atomically."""
-        with self._alone():
-            text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            for row in self.rows():
-                writer.writerow({key: _cell_text(row.get(key)) for key in COLUMNS})
-            write_text(self.out / "results.csv", text.getvalue())
+        self._results.write()
+
+    def refresh_results(self) -> None:
+        """Write results.csv anew if that costs little: the rows themselves are on disk."""
+        self._results.refresh()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """One process at a time writes what all share: a slow one would undo a quick one's."""
         with FileLock(self.out / ".locks" / "results.lock"):
             for folder in (self.out, self.out / "cells", self.out / "trained"):
@@ -253,19 +250,3 @@ def names_of(cell: Cell) -> Row:
         "setting": cell.setting,
         "dataset_fingerprint": cell.settings["fingerprint"],
     }
-
-
-def _sortable(value: Any) -> tuple[bool, Any]:
-    return (value is not None, value if value is not None else 0)
-
-
-def _cell_text(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return repr(round(value, 6))
-    if isinstance(value, dict):  # settings that a search has found
-        return json.dumps(value) if value else ""
-    return value
