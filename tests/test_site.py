@@ -73,6 +73,18 @@ def named(site: dict[Path, Html], name: str) -> Html:
     return next(page for file, page in site.items() if file.name == name)
 
 
+def browse(address: str, tmp_path: Path, *options: str) -> str:
+    """A page as a browser has it after its scripts have run."""
+    browser = next((name for name in BROWSERS if shutil.which(name)), None)
+    assert browser, "expected chromium to be installed: see CONTRIBUTING.md"
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", profile, *options]
+    done = subprocess.run(
+        [*command, "--dump-dom", address], capture_output=True, text=True, check=True, timeout=180
+    )
+    return done.stdout
+
+
 def test_every_page_is_there(site: dict[Path, Html]) -> None:
     built = {file.stem for file in site}
     assert built >= {path.stem for path in (ROOT / "docs").glob("*.md")} | {"changelog"}
@@ -143,25 +155,29 @@ def test_every_formula_is_typeset(site: dict[Path, Html], tmp_path: Path) -> Non
     tags = "".join(f'<script src="{script.as_uri()}"></script>' for script in scripts)
     page = tmp_path / "formulas.html"
     page.write_text(f"<!doctype html><meta charset=utf-8><body>{''.join(formulas)}{tags}")
-    browser = next((name for name in BROWSERS if shutil.which(name)), None)
-    assert browser, "expected chromium to be installed: see CONTRIBUTING.md"
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
-    command.insert(1, f"--user-data-dir={tmp_path / 'profile'}")
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=180)
-    assert re.findall(r'class="katex-error" title="([^"]*)"', done.stdout) == []
-    assert len(re.findall(r'class="katex"', done.stdout)) == len(formulas)
+    shown = browse(page.as_uri(), tmp_path)
+    assert re.findall(r'class="katex-error" title="([^"]*)"', shown) == []
+    assert len(re.findall(r'class="katex"', shown)) == len(formulas)
 
 
-def test_a_broken_link_fails_the_build(tmp_path: Path) -> None:
-    """The checks above are worth something only if the build makes them too."""
+def test_search_works_in_pages_opened_as_files(site: dict[Path, Html], tmp_path: Path) -> None:
+    home = named(site, "index.html").file
+    shown = browse(f"{home.as_uri()}?q=purity", tmp_path, "--virtual-time-budget=30000")
+    assert "md-search-result__item" in shown
+
+
+def test_a_broken_link_fails_the_build_and_a_new_page_is_in_the_nav(tmp_path: Path) -> None:
     for name in ("docs", "website", "mkdocs.yml", "CHANGELOG.md", "CONTRIBUTING.md", "examples"):
         place = ROOT / name
         copy = shutil.copytree if place.is_dir() else shutil.copy
         copy(place, tmp_path / name)
     with (tmp_path / "docs" / "start.md").open("a") as page:
         page.write("\n[no such anchor](concepts.md#nowhere) [no such file](../nothing.py)\n")
+    (tmp_path / "docs" / "new.md").write_text("# New\n")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", "out"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "concepts.md#nowhere" in done.stderr
     assert "../nothing.py" in done.stderr
+    home = Html(tmp_path / "out" / "index.html")
+    assert home.links.index("performance.html") < home.links.index("new.html")
