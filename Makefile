@@ -2,6 +2,7 @@
 # make test   sets everything up in .venv and runs the tests
 # make bench  measures how fast it is, beside others: BENCH="--quick" for minutes, BENCH=--help
 # make docs   builds the documentation into site/: open site/index.html
+# make faults kills a small run 200 times and compares what it ends with: KILLS=1000 for more
 # Another interpreter: make demo PYTHON=python3.12
 
 PYTHON ?= python3.11
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 SETUP := pyproject.toml setup.py constraints.txt
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test bench docs lint format clean
+.PHONY: demo test bench docs faults lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/bench run
@@ -24,6 +25,10 @@ bench: $(VENV)/.installed-bench
 
 docs: $(VENV)/.installed-test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+KILLS ?= 200
+faults: $(VENV)/.installed-test
+	$(BIN)/python tests/killing.py --kills $(KILLS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

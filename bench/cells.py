@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -14,11 +13,14 @@ import torch
 
 from bench.engine.replica import Epoch
 from bench.errors import BenchError, Interrupted
-from bench.evaluation.report_card import evaluate
-from bench.files import atomic_write, write_json, write_text
+from bench.evaluation.report_card import ReportCard, evaluate
+from bench.files import atomic_write, refusals, sweep, write_json, write_text
 from bench.grid import Cell
 from bench.group_training import Trained, Watch, describe, train_group
-from bench.grouping import Group, hold_all, whole_groups
+from bench.grouping import Group, hold_all, settings_of, whole_groups
+from bench.loading import keep_plugins
+from bench.memory_limits import within_memory
+from bench.model_files import read_model
 from bench.products import choose_kernels, multiplying_by
 from bench.store import TRAINED, Row, Store
 from bench.trials import Trials
@@ -51,8 +53,9 @@ def run_group(
 
     Raises:
         Interrupted: the run was asked to stop; the cells' state is saved.
+        CannotWrite: the store takes no more.
     """
-    with hold_all(group, store, events.stop):
+    with refusals(store.out), hold_all(group, store, events.stop):
         todo = []
         for cell in group:
             finished = store.row(cell.id)
@@ -62,9 +65,14 @@ def run_group(
                 yield cell, finished  # by another run on this store, while this one waited
                 continue
             store.folder(cell.id).mkdir(parents=True, exist_ok=True)
+            sweep(store.folder(cell.id))
             todo.append(cell)
         wanted = {cell.id for cell in todo}
-        untrained = [c for c in todo if workshop.fresh or store.trained(c) is None]
+        untrained = [
+            cell
+            for cell in todo
+            if workshop.fresh or store.trained(cell, partial(events.notice, cell)) is None
+        ]
         groups = whole_groups(untrained, store)
         for members in groups:
             trained = _train(members, wanted, workshop, store, events)
@@ -85,7 +93,8 @@ def _train(
     first = heard[0]
     torch.set_num_threads(workshop.threads)
     try:
-        tuned = _tune(first, workshop, store, events) if first.settings["tuning"] else {}
+        with refusals(store.out):  # before it is taken for a failure of the cell's
+            tuned = _tune(first, workshop, store, events) if first.settings["tuning"] else {}
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -143,13 +152,15 @@ def _read(cell: Cell, workshop: Workshop, store: Store) -> Trained:
         for name in TRAINED:
             with atomic_write(folder / name) as stream:
                 stream.write((found / name).read_bytes())
-    facts: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    weights, facts = read_model(folder, cell.training_id, workshop.device)
     config, components = workshop.settings(cell, facts["tuned"])
-    described = describe(cell, config, components, facts["tuned"], facts["threads"])
-    engine = {"mode": facts["engine_mode"], "products": facts["products"]}
-    write_json(folder / "config.json", {**described, **engine})
+    if found != folder or not settings_of(cell, store):
+        described = describe(cell, config, components, facts["tuned"], facts["threads"])
+        engine = {"mode": facts["engine_mode"], "products": facts["products"]}
+        recipe = workshop.recipe(cell, config, components, cell.seed).as_json()
+        write_json(folder / "config.json", {**described, **engine, "recipe": recipe})
+        keep_plugins(workshop.registry, cell.prior, cell.posterior, folder)
     model = workshop.model(cell, config, components, cell.seed)
-    weights = torch.load(folder / "model.pt", map_location=workshop.device, weights_only=True)
     model.load_state_dict(weights)
     return Trained(model, facts)
 
@@ -159,21 +170,27 @@ def _evaluate(
 ) -> Row:
     torch.set_num_threads(trained.facts["threads"])
     started = time.perf_counter()
-    with multiplying_by(choose_kernels(trained.facts["products"], workshop.device.type)):
-        card = evaluate(
+    config, folder = workshop.config.for_dataset(cell.dataset).evaluation, store.folder(cell.id)
+
+    def measure(chunk: int) -> ReportCard:
+        return evaluate(
             trained.model,
             workshop.data(cell.dataset),
-            workshop.config.for_dataset(cell.dataset).evaluation,
+            config.model_copy(update={"chunk": chunk}),
             store.out / "classifiers",
             events.stop,
             lambda what: events.phase(cell, f"evaluate: {what}"),
         )
-    card.write(store.folder(cell.id))
+
+    with multiplying_by(choose_kernels(trained.facts["products"], workshop.device.type)):
+        card, chunk = within_memory(config.chunk, folder, measure, partial(events.notice, cell))
+    card.write(folder)
     return {
         "status": "ok",
         "reason": "",
         "device": workshop.device.type,
         "evaluation_seconds": round(time.perf_counter() - started, 3),
+        "evaluation_chunk": chunk,
         **trained.facts,
         **card.metrics,
     }

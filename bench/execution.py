@@ -16,7 +16,7 @@ import torch
 
 from bench.cells import Events, run_group
 from bench.config import Config
-from bench.errors import Interrupted
+from bench.errors import CannotWrite, Interrupted
 from bench.grid import Cell
 from bench.grouping import Group
 from bench.registry import Registry
@@ -155,6 +155,8 @@ def _here(groups: Sequence[Group], workshop: Workshop, store: Store, listener: L
                     listener.ended(cell, row)
                     if stop.flag.is_set():
                         return Outcome.INTERRUPTED
+            except CannotWrite:
+                raise
             except Interrupted:
                 return Outcome.INTERRUPTED
     return Outcome.DONE

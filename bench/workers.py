@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cells import Events, run_group
-from bench.errors import Interrupted
+from bench.errors import CannotWrite, Interrupted
 from bench.execution import Job, Listener, Outcome, Stop
 from bench.grid import Cell
 from bench.grouping import Group
@@ -64,6 +64,9 @@ def _listen(
 
     Returns:
         Whether every cell has ended.
+
+    Raises:
+        CannotWrite: the store takes no more.
     """
     by_id = {cell.id: cell for group in groups for cell in group}
     held: dict[int, dict[str, Cell]] = {}  # what each process is working on
@@ -96,6 +99,8 @@ def _listen(
                     crew.append(hire())
                     working[crew[-1].pid] = crew[-1]
             continue
+        if kind == "refused":
+            raise CannotWrite(*rest)  # the others would meet the same
         cell = by_id[cell_id]
         if kind == "started":
             held.setdefault(pid, {})[cell.id] = cell
@@ -152,6 +157,9 @@ def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
                 tell("ended")(cell, row)
                 if stopping():
                     break
+        except CannotWrite as error:
+            news.put((pid, "refused", "", str(error)))
+            break
         except Interrupted:
             break
     news.put((pid, "bye", ""))

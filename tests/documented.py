@@ -29,6 +29,9 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"website.{name}")
 
 
+PLACEHOLDERS = {"...", "A", "B", "CELL", "DIR", "FILE", "KEY=VALUE", "N", "NAME", "NAMES", "PATH"}
+
+
 @dataclass(frozen=True)
 class Command:
     """A command line that a page shows, without `bench` and without its comment."""
@@ -41,8 +44,8 @@ class Command:
 
     @property
     def whole(self) -> bool:
-        """Whether it can be typed as it stands: a synopsis has brackets, bars or ellipses."""
-        return not any(set(word) & set("[]|…") or word == "..." for word in self.words)
+        """Whether it can be typed as it stands: a synopsis has brackets, bars or placeholders."""
+        return not any(set(word) & set("[]|…") or word in PLACEHOLDERS for word in self.words)
 
     def values(self, option: str) -> list[str]:
         """The comma-separated values that an option has here."""

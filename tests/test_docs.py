@@ -21,7 +21,7 @@ WHOLE = [command for command in COMMANDS if command.whole]
 RUNS = [command for command in WHOLE if command.words[0] == "run"]
 REGISTRY = Registry()
 # `--preset NAME` in prose and commands, and "the preset `NAME`".
-PRESETS = r"--preset (\w+)|[Pp]reset `(\w+)`"
+PRESETS = r"--preset ([a-z]\w*)|[Pp]reset `(\w+)`"
 
 
 def parts(command: Command) -> tuple[object, list[str]]:

@@ -191,7 +191,7 @@ def test_frozen_components_stay_where_they_start() -> None:
 
 @pytest.mark.parametrize("rate", [1e30])
 def test_numbers_that_are_not_finite_end_the_training(rate: float) -> None:
-    with pytest.raises(TrainingFailed, match=r"epoch [12]: .*learning_rate"):
+    with pytest.raises(TrainingFailed, match=r"epoch [12], step \d of 6: .*learning_rate"):
         trainer(learning_rate=rate).run()
 
 

@@ -17,8 +17,8 @@ ERRORS = {name: name.removesuffix("_se") for name in COLUMNS if name.endswith("_
 
 DESCRIBING = (
     "cell", "dataset", "prior", "posterior", "model", "components", "seed", "status", "reason",
-    "device", "threads", "products", "engine_mode", "replicas", "assignment", "setting",
-    "dataset_fingerprint",
+    "device", "evaluation_chunk", "threads", "products", "engine_mode", "replicas", "assignment",
+    "setting", "dataset_fingerprint",
 )  # fmt: skip
 
 AVERAGED = tuple(name for name in COLUMNS if name not in ERRORS and name not in DESCRIBING)
