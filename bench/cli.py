@@ -50,6 +50,10 @@ def root(
 @selects
 def run(
     request: Request,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on this Ray cluster: HOST:PORT, auto or local."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
     ] = False,
@@ -59,7 +63,7 @@ def run(
     from bench.runner import run as run_request
     from bench.terminal import open_console
 
-    request = replace(request, fresh=fresh)
+    request = replace(request, fresh=fresh, ray=ray)
     raise typer.Exit(run_request(request, open_console(), dry=dry_run))
 
 
