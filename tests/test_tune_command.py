@@ -56,6 +56,7 @@ def test_a_second_call_trains_nothing(tuned: tuple[Path, Ended]) -> None:
     assert (out / "best.toml").read_text() == before
 
 
+@pytest.mark.slow
 def test_best_toml_trains_what_a_tuned_run_trains(tuned: tuple[Path, Ended]) -> None:
     out, _ = tuned
     whole = run_tiny(out.with_name("whole"), *PAIRS, *SEARCH, epochs=3)

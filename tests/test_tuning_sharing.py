@@ -86,6 +86,7 @@ def as_json(result: TuningResult) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_search(place: str, tmp_path: Path, alone: TuningResult) -> None:
     crew = [start(place, tmp_path, "0.05") for _ in range(2)]
     assert all(ended(process) == as_json(alone) for process in crew)
@@ -95,6 +96,7 @@ def test_two_processes_share_a_search(place: str, tmp_path: Path, alone: TuningR
     assert len({line.split()[0] for line in log(tmp_path)}) == 2  # both have worked
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_had_goes_to_the_other(
     place: str, tmp_path: Path, alone: TuningResult
 ) -> None:
@@ -108,6 +110,7 @@ def test_what_a_killed_process_had_goes_to_the_other(
     assert ended(start(place, tmp_path, "0.01")) == as_json(alone)
 
 
+@pytest.mark.slow
 def test_a_search_killed_again_and_again_draws_the_same(
     place: str, tmp_path: Path, alone: TuningResult
 ) -> None:

@@ -60,7 +60,7 @@ class Storage:
             return self.place
         from sqlalchemy.engine import make_url
 
-        return make_url(self.place).render_as_string(hide_password=True)
+        return make_url(self.url).render_as_string(hide_password=True)
 
     def study(self, name: str) -> Study:
         """The study of that name, made if it is not there.
