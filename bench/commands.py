@@ -19,6 +19,7 @@ from bench.store import Row, Store
 from bench.terminal import open_console
 
 FORMATS = ("terminal", "csv", "markdown")
+REPORT_FORMATS = ("terminal", "html", "csv", "markdown", "latex")
 
 
 def settings_for(out: Path | None, data_dirs: Sequence[Path], config_file: Path | None) -> Config:
@@ -37,17 +38,31 @@ def show_report(
     sections: str | None = None,
     models: str | None = None,
     datasets: str | None = None,
+    scorecard: bool = False,
 ) -> None:
-    """Print the results of a store.
+    """Print the results of a store, or what they say of the paper's claims.
+
+    HTML without sections is a page, whose path is printed.
 
     Raises:
         UsageError: an unknown format, section, model or dataset, or no results there.
     """
     from bench.report.document import Choice, show
 
-    store, rows = _results(out, format_, config_file)
+    formats = (*REPORT_FORMATS, "json") if scorecard else REPORT_FORMATS
+    store, rows = _results(out, format_, config_file, formats)
     choice = Choice(_words(sections), _words(models), _words(datasets))
-    show(store, rows, choice, format_, open_console())
+    if scorecard:
+        from bench.report.scorecard.show import show_scorecard
+
+        show_scorecard(store, rows, choice, format_, open_console())
+    elif format_ == "html" and choice == Choice():
+        from bench.report.page import write_page
+
+        open_console().print(str(write_page(store, rows)), markup=False, highlight=False,
+                             soft_wrap=True)  # fmt: skip
+    else:
+        show(store, rows, choice, format_, open_console())
 
 
 def show_comparison(
@@ -78,10 +93,15 @@ def show_comparison(
         sys.stdout.write(compare_tables.FORMATS[format_](report))
 
 
-def _results(out: Path | None, format_: str, config_file: Path | None) -> tuple[Store, list[Row]]:
+def _results(
+    out: Path | None,
+    format_: str,
+    config_file: Path | None,
+    formats: Sequence[str] = FORMATS,
+) -> tuple[Store, list[Row]]:
     """The store and its rows."""
-    if format_ not in FORMATS:
-        raise unknown("format", format_, FORMATS)
+    if format_ not in formats:
+        raise unknown("format", format_, formats)
     folder = Path(settings_for(out, (), config_file).run.out)
     store = Store(folder, create=False)
     rows = store.rows()

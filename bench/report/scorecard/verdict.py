@@ -1,0 +1,178 @@
+"""From the tests that bear on a claim to a verdict on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.report.bootstrap import LEVEL
+from bench.report.scorecard.evidence import Evidence
+from bench.report.statistics import Estimate, holm
+
+__all__ = ["Claim", "Outcome", "Test", "Verdict", "conclude", "estimated"]
+
+Outcome = Literal["holds", "does not hold", "cannot be told"]
+
+HOLDS: Outcome = "holds"
+FAILS: Outcome = "does not hold"
+UNKNOWN: Outcome = "cannot be told"
+MARKS = {HOLDS: "yes", FAILS: "no", UNKNOWN: "?"}
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test that bears on a claim.
+
+    Attributes:
+        place: where, as ``mnist K=10``.
+        paper: whether the paper claims it of this place; the store may have others.
+        what: what is tested there, where a place has several tests.
+        numbers: the estimate, as a reader is shown it.
+        estimate: the same as a number.
+        p: of the estimate being what it is by chance; None where nothing could be tested.
+        favours: whether the estimate speaks for the claim.
+        missing: why nothing could be tested.
+        shown: whether its numbers are among those shown; all are tested.
+    """
+
+    place: str
+    paper: bool
+    what: str = ""
+    numbers: str = ""
+    estimate: float = 0.0
+    p: float | None = None
+    favours: bool = False
+    missing: str = ""
+    shown: bool = True
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a store's results say of a claim.
+
+    Attributes:
+        key: a short name.
+        claim: in one sentence.
+        source: where the paper says so.
+        verdict: on the claim as it stands, for all the places it speaks of.
+        numbers: every estimate, with its own answer (yes, no or ?).
+        test: how it was tested.
+        detail: what is missing, what else must be known.
+        here: the same as ``verdict`` for the places alone that the store has cells for, be they
+            the paper's or not.
+    """
+
+    key: str
+    claim: str
+    source: str
+    verdict: Outcome
+    numbers: str
+    test: str
+    detail: str
+    here: Outcome = UNKNOWN
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper, and the function that tests it.
+
+    Attributes:
+        key, claim, source, test: as of :class:`Verdict`.
+        tests: the tests, given the evidence.
+        remark: what the reader should know beside the results.
+    """
+
+    key: str
+    claim: str
+    source: str
+    test: str
+    tests: Callable[[Evidence], Sequence[Test]]
+    remark: str = ""
+
+
+def estimated(
+    place: str, paper: bool, found: Estimate | None, *, lower: bool, what: str = "", digits: int = 2
+) -> Test:
+    """The test of an estimate against zero.
+
+    Args:
+        place, paper, what: as of :class:`Test`.
+        found: None where there is no error to test with.
+        lower: whether the claim is that it is below zero.
+        digits: shown behind the point.
+    """
+    if found is None:
+        return Test(place, paper, what, missing="one seed, and no error of its own: run more seeds")
+    shown = (f"{value:+.{digits}f}" for value in (found.difference, found.low, found.high))
+    numbers = "{} [{}, {}]".format(*shown)
+    favours = found.difference < 0 if lower else found.difference > 0
+    return Test(place, paper, what, numbers, found.difference, found.p, favours)
+
+
+def conclude(claim: Claim, tests: Sequence[Test]) -> Verdict:
+    """The verdict of a claim that has to hold in every one of its tests.
+
+    It holds where all tests speak for it, and does not hold where one speaks against it; a test
+    speaks where its p value, adjusted by Holm for the number of tests of the claim, is below 5%.
+    All else, a place without cells too, cannot be told.
+    """
+    tested = [test for test in tests if test.p is not None]
+    answers = dict(zip(map(id, tested), _answers(tested), strict=True))
+    theirs = [test for test in tests if test.paper]
+    overall = _all([*_answers([t for t in theirs if t.p is not None]),
+                    *(UNKNOWN for t in theirs if t.p is None)])  # fmt: skip
+    here = _all(list(answers.values()))
+    detail = [] if not claim.remark else [claim.remark]
+    missing = _missing(tests)
+    if missing:
+        detail.append(f"Missing: {missing}.")
+    numbers = "; ".join(
+        f"{_name(test)} {test.numbers} {MARKS[answers[id(test)]]}" for test in tested if test.shown
+    )
+    hidden = Counter(MARKS[answers[id(test)]] for test in tested if not test.shown)
+    if hidden:
+        detail.append(
+            "Tested too, not shown: " + ", ".join(f"{n} {mark}" for mark, n in hidden.items()) + "."
+        )
+    if here != overall:
+        detail.append(f"In what was run: {here}.")
+    return Verdict(
+        claim.key, claim.claim, claim.source, overall, numbers, claim.test, " ".join(detail), here
+    )
+
+
+def _answers(tested: Sequence[Test]) -> list[Outcome]:
+    adjusted = holm([1.0 if test.p is None else test.p for test in tested])
+    return [
+        UNKNOWN if p >= LEVEL else HOLDS if test.favours else FAILS
+        for test, p in zip(tested, adjusted, strict=True)
+    ]
+
+
+def _all(answers: Sequence[Outcome]) -> Outcome:
+    if FAILS in answers:
+        return FAILS
+    return HOLDS if answers and set(answers) == {HOLDS} else UNKNOWN
+
+
+def _name(test: Test) -> str:
+    return f"{test.place} {test.what}".strip() + ":"
+
+
+def _missing(tests: Sequence[Test]) -> str:
+    """Why some were not tested, each reason with its places."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for test in tests:
+        if test.p is None:
+            dataset, _, size = test.place.partition(" K=")
+            sizes = reasons.setdefault(test.missing, {}).setdefault(dataset, [])
+            named = " ".join(part for part in (size, test.what) if part)
+            if named and named not in sizes:
+                sizes.append(named)
+    return "; ".join(
+        ", ".join(f"{dataset} K={', '.join(sizes)}" if sizes else dataset
+                  for dataset, sizes in places.items()) + f" ({reason})"
+        for reason, places in reasons.items()
+    )  # fmt: skip
