@@ -78,6 +78,7 @@ LIKELIHOOD = Section(
             "relaxed gap", "relaxed_gap", 2,
             "NELBO minus the relaxed objective of training, which is no bound", error=True,
         ),
+        number("T", "relaxed_temperature", 2, "the temperature of that objective"),
         number("NLL", "nll", 2, "bound by S importance samples of (z, c)", error=True),
         noise("NLL MC", "nll", 3, "its Monte Carlo error"),
         number("S", "importance_samples", 0, "importance samples"),

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from bench.report.papertables.published import COLUMNS, SYSTEMS, UNSIZED, published
 from bench.report.scorecard.evidence import Evidence, Missing, Place, place_name
-from bench.report.scorecard.verdict import Claim, Test, estimated
+from bench.report.scorecard.verdict import Claim, Finding, estimated
 from bench.report.statistics import Estimate, estimate
 
 __all__ = ["BOUNDS"]
@@ -25,7 +25,7 @@ MATCH = 0.5
 Numbers = dict[tuple[str, str, int | None], float]
 
 
-def cp_beats_indq(evidence: Evidence) -> list[Test]:
+def cp_beats_indq(evidence: Evidence) -> list[Finding]:
     """CP - INDq is below 0 in every column."""
     return [
         _difference(evidence, "CP", "INDq", place, paper)
@@ -33,10 +33,10 @@ def cp_beats_indq(evidence: Evidence) -> list[Test]:
     ]
 
 
-def matches_cp(model: str) -> Callable[[Evidence], list[Test]]:
+def matches_cp(model: str) -> Callable[[Evidence], list[Finding]]:
     """MODEL - CP is below the margin in every column."""
 
-    def tests(evidence: Evidence) -> list[Test]:
+    def tests(evidence: Evidence) -> list[Finding]:
         return [
             _difference(evidence, model, "CP", place, paper, margin=MATCH)
             for place, paper in evidence.columns(model, "CP")
@@ -45,9 +45,9 @@ def matches_cp(model: str) -> Callable[[Evidence], list[Test]]:
     return tests
 
 
-def hvp_is_best(evidence: Evidence) -> list[Test]:
+def hvp_is_best(evidence: Evidence) -> list[Finding]:
     """HVP - X is below 0 for each of the eight others in every column; the nearest is shown."""
-    found: list[Test] = []
+    found: list[Finding] = []
     for place, paper in evidence.columns("HVP"):
         tests = [
             _difference(evidence, "HVP", other, place, paper, what=f"against {other}")
@@ -56,14 +56,14 @@ def hvp_is_best(evidence: Evidence) -> list[Test]:
         ]
         tested = [test for test in tests if test.p is not None]
         if not tested:
-            tests = [Test(place_name(place), paper, missing=tests[0].missing)]
+            tests = [Finding(place_name(place), paper, missing=tests[0].missing)]
         nearest = max(tested, key=lambda test: test.estimate, default=None)
         tests = [replace(test, shown=test is nearest or test.p is None) for test in tests]
         found += tests
     return found
 
 
-def vp_improves(evidence: Evidence) -> list[Test]:
+def vp_improves(evidence: Evidence) -> list[Finding]:
     """VP at the next larger K - VP at K is below 0."""
     columns = evidence.columns("VP")
     tests = []
@@ -80,7 +80,7 @@ def vp_improves(evidence: Evidence) -> list[Test]:
                 tests.append(estimated(where, paper, evidence.bounds(a, b), lower=True))
             except Missing as why:
                 if paper:
-                    tests.append(Test(where, paper, missing=str(why)))
+                    tests.append(Finding(where, paper, missing=str(why)))
     return tests
 
 
@@ -93,14 +93,14 @@ def _difference(
     *,
     what: str = "",
     margin: float = 0.0,
-) -> Test:
+) -> Finding:
     """Whether NELBO of A is below that of B plus a margin; the difference itself is shown."""
     name = place_name(place)
     try:
         left, right = evidence.pair(a, b, place)
         found = evidence.bounds(left, right)
     except Missing as why:
-        return Test(name, paper, what, missing=str(why))
+        return Finding(name, paper, what, missing=str(why))
     test = estimated(name, paper, found, lower=True, what=what)
     if not margin:
         return test

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.report.papertables.published import COLUMNS
 from bench.report.scorecard.evidence import Evidence, Measure, Missing, Place, place_name
-from bench.report.scorecard.verdict import Claim, Test, estimated
+from bench.report.scorecard.verdict import Claim, Finding, estimated
 from bench.report.seedtests import above, contrast
 from bench.store import Row
 
@@ -51,10 +51,10 @@ def against(
     lower: bool = False,
     digits: int = 2,
     least_sd: float = 0.0,
-) -> Callable[[Evidence], list[Test]]:
+) -> Callable[[Evidence], list[Finding]]:
     """CP's number minus that of each rival, in each place."""
 
-    def tests(evidence: Evidence) -> list[Test]:
+    def tests(evidence: Evidence) -> list[Finding]:
         found = []
         for rival in rivals:
             for place, paper in evidence.places(places, ("CP", rival)):
@@ -63,7 +63,7 @@ def against(
                     a, b = evidence.pair("CP", rival, place)
                     samples = [evidence.sample(g, measure, name, least_sd) for g in (a, b)]
                 except Missing as why:
-                    found.append(Test(place_name(place), paper, what, missing=str(why)))
+                    found.append(Finding(place_name(place), paper, what, missing=str(why)))
                     continue
                 difference = contrast(*samples)
                 found.append(
@@ -76,7 +76,7 @@ def against(
     return tests
 
 
-def few_labels(evidence: Evidence) -> list[Test]:
+def few_labels(evidence: Evidence) -> list[Finding]:
     """exp H of the labels of MG, VP and HVP samples is below half of the labels."""
     found = []
     for model in ("MG", "VP", "HVP"):
@@ -86,7 +86,7 @@ def few_labels(evidence: Evidence) -> list[Test]:
     return found
 
 
-def _few_labels(evidence: Evidence, model: str, place: Place, paper: bool) -> Test:
+def _few_labels(evidence: Evidence, model: str, place: Place, paper: bool) -> Finding:
     name = place_name(place)
     try:
         group = evidence.group(model, place)
@@ -100,7 +100,7 @@ def _few_labels(evidence: Evidence, model: str, place: Place, paper: bool) -> Te
 
         sample = evidence.sample(group, measure, "labels of samples")
     except Missing as why:
-        return Test(name, paper, model, missing=str(why))
+        return Finding(name, paper, model, missing=str(why))
     test = estimated(name, paper, above(sample, count / 2), lower=True, what=model)
     shown = f"{sample.mean:.1f} of {count}, minus half: {test.numbers}"
     return test if test.p is None else replace(test, numbers=shown)
@@ -118,7 +118,7 @@ def _labels(evidence: Evidence, row: Row) -> tuple[int, float | None]:
     return len(shares), math.exp(entropy) * math.sqrt(max(variance, 0.0) / n)
 
 
-def relaxed_flatters(evidence: Evidence) -> list[Test]:
+def relaxed_flatters(evidence: Evidence) -> list[Finding]:
     """NELBO minus the relaxed objective is above 0 for the models with a category."""
     found = []
     for model in CATEGORICAL:
@@ -130,7 +130,7 @@ def relaxed_flatters(evidence: Evidence) -> list[Test]:
                     group, number("relaxed_gap", "relaxed_gap_se"), "the relaxed objective"
                 )
             except Missing as why:
-                found.append(Test(name, paper, model, missing=str(why)))
+                found.append(Finding(name, paper, model, missing=str(why)))
                 continue
             found.append(estimated(name, paper, above(sample, 0.0), lower=False, what=model))
     return found

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bench.report.scorecard.categories import COUNTED, OVER_SEEDS, number
 from bench.report.scorecard.evidence import Evidence, Missing, Place, place_name
-from bench.report.scorecard.verdict import Claim, Test, estimated
+from bench.report.scorecard.verdict import Claim, Finding, estimated
 from bench.report.seedtests import above, contrast, majority
 
 __all__ = ["SYNTHETIC"]
@@ -23,13 +23,13 @@ SHARE = (
     "[.40, .55]"
 )
 
-Tests = Callable[[Evidence], list[Test]]
+Tests = Callable[[Evidence], list[Finding]]
 
 
 def recovers(model: str, size: int, *, expected: bool) -> Tests:
     """Whether most training runs recover both modes, or fail to."""
 
-    def tests(evidence: Evidence) -> list[Test]:
+    def tests(evidence: Evidence) -> list[Finding]:
         place: Place = (DATASET, size)
         name = DATASET if model == "VAE" else place_name(place)
         try:
@@ -37,12 +37,12 @@ def recovers(model: str, size: int, *, expected: bool) -> Tests:
             sample = evidence.sample(group, number("recovered"), "the density")
             js = evidence.sample(group, number("js"), "the density")
         except Missing as why:
-            return [Test(name, True, missing=str(why))]
+            return [Finding(name, True, missing=str(why))]
         done = round(sum(sample.values))
         count = len(sample.values)
         p, agree = majority(done if expected else count - done, count)
         shown = f"recovered by {done} of {count} seeds, mean JS {js.mean:.4f}"
-        return [Test(name, True, numbers=shown, p=p, favours=agree)]
+        return [Finding(name, True, numbers=shown, p=p, favours=agree)]
 
     return tests
 
@@ -50,20 +50,20 @@ def recovers(model: str, size: int, *, expected: bool) -> Tests:
 def improves(model: str, worse: int, better: int) -> Tests:
     """JS at one K minus JS at the other, below 0."""
 
-    def tests(evidence: Evidence) -> list[Test]:
+    def tests(evidence: Evidence) -> list[Finding]:
         name = f"{DATASET} K={worse} to {better}"
         try:
             groups = [evidence.group(model, (DATASET, size)) for size in (better, worse)]
             evidence.comparable(*groups)
             samples = [evidence.sample(g, number("js", "js_mc_se"), "the density") for g in groups]
         except Missing as why:
-            return [Test(name, True, missing=str(why))]
+            return [Finding(name, True, missing=str(why))]
         return [estimated(name, True, contrast(*samples), lower=True, digits=4)]
 
     return tests
 
 
-def marginal_beats_uniform(evidence: Evidence) -> list[Test]:
+def marginal_beats_uniform(evidence: Evidence) -> list[Finding]:
     """JS with c ~ p(c) minus JS with c ~ q(c), of the same trained model, above 0."""
     name = place_name((DATASET, MANY))
     try:
@@ -77,11 +77,11 @@ def marginal_beats_uniform(evidence: Evidence) -> list[Test]:
 
         sample = evidence.sample(group, gap, "the density")
     except Missing as why:
-        return [Test(name, True, missing=str(why))]
+        return [Finding(name, True, missing=str(why))]
     return [estimated(name, True, above(sample, 0.0), lower=False, digits=4)]
 
 
-def excess_is_empty(evidence: Evidence) -> list[Test]:
+def excess_is_empty(evidence: Evidence) -> list[Finding]:
     """The share of CP's categories with a mass below 1/(10 K), minus a tenth, above 0."""
     name = place_name((DATASET, MANY))
     try:
@@ -93,7 +93,7 @@ def excess_is_empty(evidence: Evidence) -> list[Test]:
 
         sample = evidence.sample(group, absent, "the use of categories", COUNTED / MANY)
     except Missing as why:
-        return [Test(name, True, missing=str(why))]
+        return [Finding(name, True, missing=str(why))]
     test = estimated(name, True, above(sample, ABSENT), lower=False)
     if test.p is None:
         return [test]

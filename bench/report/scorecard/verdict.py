@@ -11,7 +11,7 @@ from bench.report.bootstrap import LEVEL
 from bench.report.scorecard.evidence import Evidence
 from bench.report.statistics import Estimate, holm
 
-__all__ = ["Claim", "Outcome", "Test", "Verdict", "conclude", "estimated"]
+__all__ = ["Claim", "Finding", "Outcome", "Verdict", "conclude", "estimated"]
 
 Outcome = Literal["holds", "does not hold", "cannot be told"]
 
@@ -22,7 +22,7 @@ MARKS = {HOLDS: "yes", FAILS: "no", UNKNOWN: "?"}
 
 
 @dataclass(frozen=True)
-class Test:
+class Finding:
     """One test that bears on a claim.
 
     Attributes:
@@ -88,30 +88,32 @@ class Claim:
     claim: str
     source: str
     test: str
-    tests: Callable[[Evidence], Sequence[Test]]
+    tests: Callable[[Evidence], Sequence[Finding]]
     remark: str = ""
 
 
 def estimated(
     place: str, paper: bool, found: Estimate | None, *, lower: bool, what: str = "", digits: int = 2
-) -> Test:
+) -> Finding:
     """The test of an estimate against zero.
 
     Args:
-        place, paper, what: as of :class:`Test`.
+        place, paper, what: as of :class:`Finding`.
         found: None where there is no error to test with.
         lower: whether the claim is that it is below zero.
         digits: shown behind the point.
     """
     if found is None:
-        return Test(place, paper, what, missing="one seed, and no error of its own: run more seeds")
+        return Finding(
+            place, paper, what, missing="one seed, and no error of its own: run more seeds"
+        )
     shown = (f"{value:+.{digits}f}" for value in (found.difference, found.low, found.high))
     numbers = "{} [{}, {}]".format(*shown)
     favours = found.difference < 0 if lower else found.difference > 0
-    return Test(place, paper, what, numbers, found.difference, found.p, favours)
+    return Finding(place, paper, what, numbers, found.difference, found.p, favours)
 
 
-def conclude(claim: Claim, tests: Sequence[Test]) -> Verdict:
+def conclude(claim: Claim, tests: Sequence[Finding]) -> Verdict:
     """The verdict of a claim that has to hold in every one of its tests.
 
     It holds where all tests speak for it, and does not hold where one speaks against it; a test
@@ -143,7 +145,7 @@ def conclude(claim: Claim, tests: Sequence[Test]) -> Verdict:
     )
 
 
-def _answers(tested: Sequence[Test]) -> list[Outcome]:
+def _answers(tested: Sequence[Finding]) -> list[Outcome]:
     adjusted = holm([1.0 if test.p is None else test.p for test in tested])
     return [
         UNKNOWN if p >= LEVEL else HOLDS if test.favours else FAILS
@@ -157,11 +159,11 @@ def _all(answers: Sequence[Outcome]) -> Outcome:
     return HOLDS if answers and set(answers) == {HOLDS} else UNKNOWN
 
 
-def _name(test: Test) -> str:
+def _name(test: Finding) -> str:
     return f"{test.place} {test.what}".strip() + ":"
 
 
-def _missing(tests: Sequence[Test]) -> str:
+def _missing(tests: Sequence[Finding]) -> str:
     """Why some were not tested, each reason with its places."""
     reasons: dict[str, dict[str, list[str]]] = {}
     for test in tests:
