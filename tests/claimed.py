@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from bench.config import load_config
 from bench.report.papertables.published import COLUMNS, SYSTEMS, UNSIZED
 from bench.report.scorecard.categories import BY_LABEL, LARGEST, SMALL
 from bench.store import Store
@@ -28,7 +30,7 @@ def put_cell(store: Store, model: str, place: Place, seed: int, **values: Any) -
     unsized = model in UNSIZED
     name = f"{model}-{dataset}-{'' if unsized else size}-{seed}"
     costs = values.pop("costs", None)
-    config = values.pop("config", None)
+    config = values.pop("config", protocol(dataset))
     examples = {} if costs is None else {"nelbo": costs}
     put(
         store,
@@ -38,9 +40,16 @@ def put_cell(store: Store, model: str, place: Place, seed: int, **values: Any) -
         }),
         **examples,
     )  # fmt: skip
-    if config is not None:
-        (store.folder(name) / "config.json").write_text(json.dumps(config))
+    (store.folder(name) / "config.json").write_text(json.dumps(config))
     return name
+
+
+@cache
+def protocol(dataset: str) -> dict[str, Any]:
+    """How the paper's cells on a dataset are trained."""
+    config = load_config("synthetic" if dataset == SYNTHETIC else "paper", None, ())
+    local = config.for_dataset(dataset)
+    return {"training": local.training.model_dump(), "model": local.model.model_dump()}
 
 
 def put_bounds(

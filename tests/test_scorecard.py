@@ -44,6 +44,7 @@ def test_every_claim_has_all_three_verdicts(tmp_path: Path, key: str, outcome: s
     assert found.here == outcome
     assert found.numbers
     assert "Missing" not in found.detail
+    assert "protocol" not in found.detail
 
 
 @pytest.mark.parametrize("key", [claim.key for claim in CLAIMS])
@@ -146,6 +147,23 @@ def test_what_cannot_be_compared_is_not(tmp_path: Path, changes: dict[str, Any],
     found = verdict(store, "cp-beats-indq")
     assert found.here == OPEN
     assert said in found.detail
+
+
+def test_cells_that_were_trained_for_less_judge_only_what_was_run(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"CP": 101.0, "INDq": 100.0}, MNIST, seeds=1)
+    for model in ("CP", "INDq"):
+        path = store.folder(f"{model}-mnist-10-0") / "config.json"
+        config = json.loads(path.read_text())
+        config["training"] |= {"epochs": 20, "initialisation": "he"}
+        path.write_text(json.dumps(config))
+    found = verdict(store, "cp-beats-indq")
+    assert (found.verdict, found.here) == (OPEN, FALSE)
+    assert "protocol: mnist K=10 (epochs 20 instead of 2000)" in found.detail
+    assert "One training seed" in found.detail
+    for model in ("CP", "INDq"):
+        (store.folder(f"{model}-mnist-10-0") / "config.json").unlink()
+    assert "not on disk" in verdict(store, "cp-beats-indq").detail
 
 
 def test_a_tuned_learning_rate_is_no_difference(tmp_path: Path) -> None:

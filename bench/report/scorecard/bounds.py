@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from bench.report.papertables.published import COLUMNS, SYSTEMS, UNSIZED, published
 from bench.report.scorecard.evidence import Evidence, Missing, Place, place_name
-from bench.report.scorecard.verdict import Claim, Finding, estimated
+from bench.report.scorecard.verdict import Claim, Finding, about, estimated
 from bench.report.statistics import Estimate, estimate
 
 __all__ = ["BOUNDS"]
@@ -77,7 +77,8 @@ def vp_improves(evidence: Evidence) -> list[Finding]:
             try:
                 a, b = (evidence.group("VP", (dataset, size)) for size in (large, small))
                 evidence.comparable(a, b)
-                tests.append(estimated(where, paper, evidence.bounds(a, b), lower=True))
+                finding = estimated(where, paper, evidence.bounds(a, b), lower=True)
+                tests.append(about(finding, evidence, a, b))
             except Missing as why:
                 if paper:
                     tests.append(Finding(where, paper, missing=str(why)))
@@ -101,7 +102,7 @@ def _difference(
         found = evidence.bounds(left, right)
     except Missing as why:
         return Finding(name, paper, what, missing=str(why))
-    test = estimated(name, paper, found, lower=True, what=what)
+    test = about(estimated(name, paper, found, lower=True, what=what), evidence, left, right)
     if not margin:
         return test
     moved = _against(found, margin)

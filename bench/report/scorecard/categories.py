@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.report.papertables.published import COLUMNS
 from bench.report.scorecard.evidence import Evidence, Measure, Missing, Place, place_name
-from bench.report.scorecard.verdict import Claim, Finding, estimated
+from bench.report.scorecard.verdict import Claim, Finding, about, estimated
 from bench.report.seedtests import above, contrast
 from bench.store import Row
 
@@ -65,12 +65,11 @@ def against(
                 except Missing as why:
                     found.append(Finding(place_name(place), paper, what, missing=str(why)))
                     continue
-                difference = contrast(*samples)
-                found.append(
-                    estimated(
-                        place_name(place), paper, difference, lower=lower, what=what, digits=digits
-                    )
-                )
+                finding = estimated(
+                    place_name(place), paper, contrast(*samples), lower=lower, what=what,
+                    digits=digits,
+                )  # fmt: skip
+                found.append(about(finding, evidence, a, b))
         return found
 
     return tests
@@ -103,7 +102,7 @@ def _few_labels(evidence: Evidence, model: str, place: Place, paper: bool) -> Fi
         return Finding(name, paper, model, missing=str(why))
     test = estimated(name, paper, above(sample, count / 2), lower=True, what=model)
     shown = f"{sample.mean:.1f} of {count}, minus half: {test.numbers}"
-    return test if test.p is None else replace(test, numbers=shown)
+    return about(test if test.p is None else replace(test, numbers=shown), evidence, group)
 
 
 def _labels(evidence: Evidence, row: Row) -> tuple[int, float | None]:
@@ -132,7 +131,8 @@ def relaxed_flatters(evidence: Evidence) -> list[Finding]:
             except Missing as why:
                 found.append(Finding(name, paper, model, missing=str(why)))
                 continue
-            found.append(estimated(name, paper, above(sample, 0.0), lower=False, what=model))
+            finding = estimated(name, paper, above(sample, 0.0), lower=False, what=model)
+            found.append(about(finding, evidence, group))
     return found
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from bench.config import load_config
 from bench.errors import UsageError
 from bench.report.examples import load_examples
 from bench.report.papertables.published import COLUMNS, UNSIZED
@@ -17,6 +19,13 @@ from bench.store import Row, Store
 __all__ = ["Evidence", "Group", "Missing", "Place", "place_name"]
 
 Place = tuple[str, int]  # dataset, K
+
+EXTENT = (
+    ("training", "epochs"), ("training", "warmup_epochs"), ("training", "patience"),
+    ("training", "batch_size"), ("training", "learning_rate"), ("model", "latent_dim"),
+    ("model", "hidden"),
+)  # fmt: skip
+"""What the presets `paper` and `released` share, and a shorter one does not."""
 Measure = Callable[[Row], tuple[float | None, float | None]]  # a number and its error
 
 
@@ -159,6 +168,18 @@ class Evidence:
             return {}
         return found if isinstance(found, dict) else {}
 
+    def other_protocol(self, group: Group) -> str:
+        """What differs from the paper's protocol; empty where nothing does."""
+        protocol = _protocol(group.rows[0]["dataset"])
+        trained = self._trained(group)
+        if not trained:
+            return "how it was trained is not on disk"
+        return ", ".join(
+            f"{key.partition('.')[2]} {trained[key]} instead of {wanted}"
+            for key, wanted in protocol.items()
+            if key in trained and trained[key] != wanted
+        )
+
     def _trained(self, group: Group) -> dict[str, Any]:
         """How a group was trained, without what was tuned."""
         row = group.rows[0]
@@ -167,6 +188,18 @@ class Evidence:
                  for key, value in (config.get(part) or {}).items()}  # fmt: skip
         free = {"training.checkpoint_seconds", *(row.get("tuned") or {})}
         return {key: value for key, value in known.items() if key not in free}
+
+
+@cache
+def _protocol(dataset: str) -> dict[str, Any]:
+    """How long, and how large, the paper's cells on a dataset are; empty for other data."""
+    for preset in ("paper", "synthetic"):
+        config = load_config(preset, None, ())
+        if dataset in config.run.datasets:
+            local = config.for_dataset(dataset)
+            parts = {"training": local.training.model_dump(), "model": local.model.model_dump()}
+            return {f"{part}.{key}": parts[part][key] for part, key in EXTENT}
+    return {}
 
 
 def _known_density(kinds: dict[tuple[str, str], list[Row]]) -> bool:

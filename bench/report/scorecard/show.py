@@ -27,8 +27,8 @@ STYLES = {HOLDS: "green", FAILS: "red", UNKNOWN: "yellow"}
 CAPTION = (
     "A claim holds where every test of it says so, and does not hold where one says the opposite; "
     "behind each estimate its own answer: yes, no, or ? where it cannot be told from chance at 5%. "
-    "The verdict is on the claim as it stands, here on the places alone that have been run. No "
-    "correction is made between claims."
+    "The verdict is on the claim as it stands, by cells of the paper's protocol; here is on all "
+    "that was run, however short. No correction is made between claims."
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bench.report.scorecard.categories import COUNTED, OVER_SEEDS, number
 from bench.report.scorecard.evidence import Evidence, Missing, Place, place_name
-from bench.report.scorecard.verdict import Claim, Finding, estimated
+from bench.report.scorecard.verdict import Claim, Finding, about, estimated
 from bench.report.seedtests import above, contrast, majority
 
 __all__ = ["SYNTHETIC"]
@@ -42,7 +42,7 @@ def recovers(model: str, size: int, *, expected: bool) -> Tests:
         count = len(sample.values)
         p, agree = majority(done if expected else count - done, count)
         shown = f"recovered by {done} of {count} seeds, mean JS {js.mean:.4f}"
-        return [Finding(name, True, numbers=shown, p=p, favours=agree)]
+        return [about(Finding(name, True, numbers=shown, p=p, favours=agree), evidence, group)]
 
     return tests
 
@@ -58,7 +58,8 @@ def improves(model: str, worse: int, better: int) -> Tests:
             samples = [evidence.sample(g, number("js", "js_mc_se"), "the density") for g in groups]
         except Missing as why:
             return [Finding(name, True, missing=str(why))]
-        return [estimated(name, True, contrast(*samples), lower=True, digits=4)]
+        finding = estimated(name, True, contrast(*samples), lower=True, digits=4)
+        return [about(finding, evidence, *groups)]
 
     return tests
 
@@ -78,7 +79,8 @@ def marginal_beats_uniform(evidence: Evidence) -> list[Finding]:
         sample = evidence.sample(group, gap, "the density")
     except Missing as why:
         return [Finding(name, True, missing=str(why))]
-    return [estimated(name, True, above(sample, 0.0), lower=False, digits=4)]
+    finding = estimated(name, True, above(sample, 0.0), lower=False, digits=4)
+    return [about(finding, evidence, group)]
 
 
 def excess_is_empty(evidence: Evidence) -> list[Finding]:
@@ -98,7 +100,7 @@ def excess_is_empty(evidence: Evidence) -> list[Finding]:
     if test.p is None:
         return [test]
     shown = f"{sample.mean:.0%} of the categories, minus {ABSENT:.0%}: {test.numbers}"
-    return [replace(test, numbers=shown)]
+    return [about(replace(test, numbers=shown), evidence, group)]
 
 
 def _recovers(model: str, size: int) -> Claim:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.report.bootstrap import LEVEL
-from bench.report.scorecard.evidence import Evidence
+from bench.report.scorecard.evidence import Evidence, Group
 from bench.report.statistics import Estimate, holm
 
-__all__ = ["Claim", "Finding", "Outcome", "Verdict", "conclude", "estimated"]
+__all__ = ["Claim", "Finding", "Outcome", "Verdict", "about", "conclude", "estimated"]
 
 Outcome = Literal["holds", "does not hold", "cannot be told"]
 
@@ -35,6 +35,8 @@ class Finding:
         favours: whether the estimate speaks for the claim.
         missing: why nothing could be tested.
         shown: whether its numbers are among those shown; all are tested.
+        other: what differs from the paper's protocol; such a finding says nothing of its claim.
+        single: whether a side has one training seed.
     """
 
     place: str
@@ -46,6 +48,8 @@ class Finding:
     favours: bool = False
     missing: str = ""
     shown: bool = True
+    other: str = ""
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,23 +117,38 @@ def estimated(
     return Finding(place, paper, what, numbers, found.difference, found.p, favours)
 
 
+def about(finding: Finding, evidence: Evidence, *groups: Group) -> Finding:
+    """The finding with what must be known of the cells that it comes from."""
+    others = [evidence.other_protocol(group) for group in groups] if finding.paper else []
+    return replace(
+        finding,
+        other=next((other for other in others if other), ""),
+        single=any(len(group.rows) == 1 for group in groups),
+    )
+
+
 def conclude(claim: Claim, tests: Sequence[Finding]) -> Verdict:
     """The verdict of a claim that has to hold in every one of its tests.
 
     It holds where all tests speak for it, and does not hold where one speaks against it; a test
     speaks where its p value, adjusted by Holm for the number of tests of the claim, is below 5%.
-    All else, a place without cells too, cannot be told.
+    All else, a place without cells too, cannot be told. Cells that were not trained by the paper's
+    protocol count for ``here`` alone.
     """
     tested = [test for test in tests if test.p is not None]
     answers = dict(zip(map(id, tested), _answers(tested), strict=True))
     theirs = [test for test in tests if test.paper]
-    overall = _all([*_answers([t for t in theirs if t.p is not None]),
-                    *(UNKNOWN for t in theirs if t.p is None)])  # fmt: skip
+    counting = [test for test in theirs if test.p is not None and not test.other]
+    open_: list[Outcome] = [UNKNOWN] * (len(theirs) - len(counting))
+    overall = _all([*_answers(counting), *open_])
     here = _all(list(answers.values()))
     detail = [] if not claim.remark else [claim.remark]
-    missing = _missing(tests)
-    if missing:
+    if missing := _listed(tests, lambda test: test.missing if test.p is None else ""):
         detail.append(f"Missing: {missing}.")
+    if others := _listed(tested, lambda test: test.other):
+        detail.append(f"Not by the paper's protocol: {others}.")
+    if any(test.single for test in tested):
+        detail.append("One training seed: about these trained models, not about training again.")
     numbers = "; ".join(
         f"{_name(test)} {test.numbers} {MARKS[answers[id(test)]]}" for test in tested if test.shown
     )
@@ -163,18 +182,20 @@ def _name(test: Finding) -> str:
     return f"{test.place} {test.what}".strip() + ":"
 
 
-def _missing(tests: Sequence[Finding]) -> str:
-    """Why some were not tested, each reason with its places."""
+def _listed(tests: Sequence[Finding], reason: Callable[[Finding], str]) -> str:
+    """Every reason with the places that it is given for; a blank one is none."""
     reasons: dict[str, dict[str, list[str]]] = {}
     for test in tests:
-        if test.p is None:
+        if why := reason(test):
             dataset, _, size = test.place.partition(" K=")
-            sizes = reasons.setdefault(test.missing, {}).setdefault(dataset, [])
-            named = " ".join(part for part in (size, test.what) if part)
-            if named and named not in sizes:
-                sizes.append(named)
+            sizes = reasons.setdefault(why, {}).setdefault(dataset, [])
+            if size and size not in sizes:
+                sizes.append(size)
     return "; ".join(
-        ", ".join(f"{dataset} K={', '.join(sizes)}" if sizes else dataset
-                  for dataset, sizes in places.items()) + f" ({reason})"
-        for reason, places in reasons.items()
-    )  # fmt: skip
+        ", ".join(
+            f"{dataset} K={', '.join(sizes)}" if sizes else dataset
+            for dataset, sizes in places.items()
+        )
+        + f" ({why})"
+        for why, places in reasons.items()
+    )
