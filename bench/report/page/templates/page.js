@@ -83,7 +83,7 @@ const only = (text, shown) => ({
 });
 const rows = new DataTable(source, {
   order: [], autoWidth: false, pageLength: 100, paging: source.tBodies[0].rows.length > 100,
-  keys: true,
+  keys: { keys: [33, 34, 35, 36, 37, 38, 39, 40], clipboard: false }, // Tab goes on, out of the table
   columnDefs: [
     { targets: all.filter((i) => "hidden" in heads[i].dataset), visible: false },
     { targets: measured(heads), type: "measured", columnControl: [{ target: 1, content: ["searchNumber"] }] },
@@ -113,6 +113,27 @@ const rows = new DataTable(source, {
   },
   language: { search: "Search all columns" },
 });
+
+// What the library's filters and menus lack: names, and which columns are shown, for screen readers.
+heads.forEach((_, i) => {
+  const heading = rows.column(i).title();
+  rows.column(i).header(1)?.querySelectorAll("input").forEach((input) => {
+    input.setAttribute("aria-label", `Filter ${heading}`);
+  });
+  rows.column(i).header(1)?.querySelectorAll("select").forEach((select) => {
+    select.setAttribute("aria-label", `How to filter ${heading}`);
+  });
+});
+function describe() {
+  for (const menu of document.querySelectorAll(".dt-button-collection")) {
+    menu.setAttribute("aria-label", "Columns");
+    menu.querySelector("[role=menu]")?.setAttribute("role", "group");
+    for (const button of menu.querySelectorAll(".buttons-columnVisibility")) {
+      button.setAttribute("aria-pressed", String(button.classList.contains("dt-button-active")));
+    }
+  }
+}
+rows.on("buttons-popover column-visibility", () => setTimeout(describe));
 
 // A number's definition and errors, under the pointer and under the keyboard.
 const tip = byId("tip");
