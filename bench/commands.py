@@ -42,7 +42,8 @@ def show_report(
 ) -> None:
     """Print the results of a store, or what they say of the paper's claims.
 
-    HTML without sections is a page, whose path is printed.
+    HTML is a page with everything, whose path is printed; of a choice of sections, models or
+    datasets, or of the scorecard, it is tables to be put into a page.
 
     Raises:
         UsageError: an unknown format, section, model or dataset, or no results there.
@@ -57,12 +58,33 @@ def show_report(
 
         show_scorecard(store, rows, choice, format_, open_console())
     elif format_ == "html" and choice == Choice():
-        from bench.report.page import write_page
-
-        open_console().print(str(write_page(store, rows)), markup=False, highlight=False,
-                             soft_wrap=True)  # fmt: skip
+        show_page(store, rows, config_file)
     else:
         show(store, rows, choice, format_, open_console())
+        if format_ == "terminal" and choice == Choice():
+            _say_page(store)
+
+
+def show_page(store: Store, rows: Sequence[Row], config_file: Path | None) -> None:
+    """Write the page of a store and print where it is."""
+    from bench.report.page import write_page
+
+    console = open_console()
+
+    def notice(text: str) -> None:
+        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    uri = settings_for(store.out, (), config_file).tracking.uri
+    path = write_page(store, rows, uri=uri, notice=notice)
+    console.print(f"page: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_page(store: Store) -> None:
+    path = store.out / "report" / "index.html"
+    where = f"page: {path} (`bench report --format html` writes it anew)"
+    none = "page: `bench report --format html` writes one, to filter, sort and compare cells"
+    said = where if path.is_file() else none
+    open_console().print(said, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_comparison(

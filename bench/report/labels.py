@@ -14,7 +14,7 @@ from rich.text import Text
 from bench.evaluation.top_categories import random_picks
 from bench.report.table import Table
 
-__all__ = ["repeated", "top_as_table", "top_markdown", "top_table"]
+__all__ = ["label_rows", "repeated", "top_as_table", "top_markdown", "top_table"]
 
 Label = Mapping[str, Any]
 
@@ -164,3 +164,16 @@ def _number(label: Label, name: str) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+def label_rows(
+    labels: Sequence[Label], categories: int | None = None
+) -> tuple[list[str], list[tuple[list[str], list[tuple[int, str, bool]]]], str]:
+    """Headings, the last the lists'; each label's texts and its list; what the lists come to.
+
+    A list has for each category its number, its share, and whether several labels have it.
+    """
+    *headings, lists, mass = _headings(labels)
+    several = repeated(labels)
+    rows = [(_cells(label, labels), list(_shown(label, several))) for label in labels]
+    return [*headings, mass, lists], rows, _summary(labels, categories)

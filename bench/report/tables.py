@@ -144,11 +144,9 @@ def as_tables(lines: Sequence[Line], sections: Sequence[Section] = (BOUNDS,)) ->
     """A table for each section and dataset, for the formats that are made from tables."""
     found = []
     for section in sections:
-        for dataset, group in by_dataset(section.lines(lines)).items():
-            ran = [line for line in group if line.marks != ["skipped"]]
-            columns = _columns(section, ran)
+        for dataset, ran, columns, notes in shown_of(section, lines):
             best = [c.heading for c in columns].index("NELBO") if section is BOUNDS else -1
-            said = [_legend(section, columns, group), UNITS, *_notes(section, group)]
+            said = [_legend(section, columns, ran), UNITS, *notes]
             found.append(
                 Table(
                     key=f"{section.key}-{dataset}",
@@ -237,12 +235,26 @@ def _notes(section: Section, lines: Sequence[Line]) -> list[str]:
 
 def _legend(section: Section, columns: Sequence[Column], lines: Sequence[Line]) -> str:
     meanings = [f"{c.heading}: {c.meaning}" for c in columns if c.meaning]
-    parts = ["; ".join(meanings) + "."]
+    parts = ["; ".join(meanings) + "."] if meanings else []
     if section.note:
         parts.append(section.note)
     if section is BOUNDS:
         parts += _rank_legend(lines)
     return " ".join(parts)
+
+
+def shown_of(
+    section: Section, lines: Sequence[Line]
+) -> Iterator[tuple[str, list[Line], list[Column], list[str]]]:
+    """For each dataset of a section the lines that ran, their columns, and what is said below."""
+    for dataset, group in by_dataset(section.lines(lines)).items():
+        ran = [line for line in group if line.marks != ["skipped"]]
+        yield dataset, ran, _columns(section, ran), _notes(section, group)
+
+
+def remarks_of(section: Section, lines: Sequence[Line]) -> str:
+    """What the section's legend says beyond the meaning of each column."""
+    return _legend(section, (), section.lines(lines))
 
 
 def _rank_legend(lines: Sequence[Line]) -> list[str]:
