@@ -127,6 +127,12 @@ def test_every_table_in_every_format(store: Store, kind: str, format_: str) -> N
     assert {"table1": "12", "table2": "7", "table3": "87.15"}[kind] in ended.out
 
 
+def test_a_terminal_shows_unasked_what_has_published_numbers(store: Store) -> None:
+    text = bench("report", "--out", store.out).out
+    assert ("Table 3 on mnist" in text, "Table 3 on digits" in text) == (True, False)
+    assert "Table 1" not in text
+
+
 def test_csv_is_unrounded_and_long(store: Store) -> None:
     text = bench("report", "--out", store.out, "--section", "table3", "--format", "csv").out
     rows = list(csv.DictReader(io.StringIO(text)))
