@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from bench.engine.replica import Epoch
+from bench.engine.replica import Epoch, temperature_at
 from bench.errors import BenchError, Interrupted
 from bench.evaluation.report_card import ReportCard, evaluate
 from bench.files import atomic_write, refusals, sweep, write_json, write_text
@@ -204,6 +204,8 @@ def _evaluate(
     cell: Cell, trained: Trained, workshop: Workshop, store: Store, events: Events
 ) -> Row:
     torch.set_num_threads(trained.facts["threads"])
+    config, _ = workshop.settings(cell, trained.facts["tuned"])
+    temperature = temperature_at(trained.facts["best_epoch"], config.training)
     started = time.perf_counter()
     config, folder = workshop.config.for_dataset(cell.dataset).evaluation, store.folder(cell.id)
 
@@ -215,6 +217,7 @@ def _evaluate(
             store.out / "classifiers",
             events.stop,
             lambda what: events.phase(cell, f"evaluate: {what}"),
+            temperature,
         )
 
     with multiplying_by(choose_kernels(trained.facts["products"], workshop.device.type)):

@@ -94,22 +94,30 @@ def list_(
 @app.command()
 def report(
     out: Out = None,
-    format_: Format = "terminal",
+    format_: Annotated[
+        str, typer.Option("--format", help="terminal, html, csv, markdown or latex")
+    ] = "terminal",
     section: Annotated[
         str | None,
         typer.Option(
             help="bounds, likelihood, decomposition, categories, prior-side, kmeans, generation, "
-            "density, labels; several with commas"
+            "density, labels, table1, table2, table3; several with commas"
         ),
     ] = None,
     models: Annotated[str | None, typer.Option(help="Only these: CP,mog x joint")] = None,
     datasets: Annotated[str | None, typer.Option(help="Only these: digits,mnist")] = None,
+    scorecard: Annotated[
+        bool, typer.Option("--scorecard", help="The paper's claims, each tested on these results.")
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Show the results of a store: the best, all that cannot be told from it, and why."""
+    """Show the results of a store: the best, all that cannot be told from it, and why.
+
+    --format html writes a page; with --section, html and latex print the tables alone.
+    """
     from bench.commands import show_report
 
-    show_report(out, format_, config, section, models, datasets)
+    show_report(out, format_, config, section, models, datasets, scorecard)
 
 
 @app.command()

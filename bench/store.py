@@ -35,6 +35,8 @@ COLUMNS = (
     "rb_pareto_high", "rb_weights_trusted",
     # the same bounds at fewer samples
     "nll_1", "nll_10", "nll_100", "nll_1000", "nll_rb_1", "nll_rb_10", "nll_rb_100",
+    # by how much the relaxed objective of training lies below the bound
+    "relaxed_gap", "relaxed_gap_se", "relaxed_temperature",
     # the decomposition of the ELBO
     "decomposition_points", "A", "A_se", "B1", "B1_se", "B2", "C1", "C1_se", "C2", "T1", "T1_se",
     "I_z_c", "I_z_c_se", "I_zc_x", "I_zc_x_se", "I_ceiling", "at_ceiling", "decomposition_gap",

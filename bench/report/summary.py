@@ -90,6 +90,12 @@ class Line:
     cells: tuple[str, ...] = ()
     rank: str = ""
 
+    @property
+    def name(self) -> str:
+        """The model, with what tells it from other lines of the model on the same data."""
+        told = [mark for mark in self.marks if mark.startswith(("settings", "unverified"))]
+        return " ".join([self.model, *told])
+
 
 def size_of(row: Row) -> int | str | None:
     """K, None without one, or ``tuned`` where the search chose it, for each seed its own."""
