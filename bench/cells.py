@@ -204,8 +204,8 @@ def _evaluate(
     cell: Cell, trained: Trained, workshop: Workshop, store: Store, events: Events
 ) -> Row:
     torch.set_num_threads(trained.facts["threads"])
-    config, _ = workshop.settings(cell, trained.facts["tuned"])
-    temperature = temperature_at(trained.facts["best_epoch"], config.training)
+    trained_by, _ = workshop.settings(cell, trained.facts["tuned"])
+    temperature = temperature_at(trained.facts["best_epoch"], trained_by.training)
     started = time.perf_counter()
     config, folder = workshop.config.for_dataset(cell.dataset).evaluation, store.folder(cell.id)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.errors import first_line
 from bench.tracking.location import Location, locate
-from bench.tracking.runs import ENVIRONMENT
+from bench.tracking.environment import ENVIRONMENT
 
 __all__ = ["LOCAL", "Links", "find_links"]
 
