@@ -246,11 +246,10 @@ def test_the_keyboard_alone_sorts_walks_and_compares(driver: Driver) -> None:
     active().send_keys(Keys.ENTER)
     tab_to(lambda element: element == sorter(driver, "NELBO"))
     active().send_keys(Keys.ENTER)
-    until(driver, lambda d: column(d, "model")[0] == "CP")
-    tab_to(lambda e: "pick" in (e.get_attribute("class") or ""))
-    active().send_keys(Keys.SPACE)
-    tab_to(lambda e: "pick" in (e.get_attribute("class") or ""))
-    active().send_keys(Keys.SPACE)
+    until(driver, lambda d: column(d, "NELBO")[0].startswith("-"))
+    for name in ("Compare digits CP K=10 seed 0", "Compare digits VAE seed 0"):
+        tab_to(lambda e, name=name: (e.get_attribute("aria-label") or "").startswith(name))
+        active().send_keys(Keys.SPACE)
     assert "95% interval" in driver.find_element(By.ID, "compare-status").text
     tab_to(lambda e: e.get_attribute("id") == "side-b")  # the table is no trap
     before = driver.find_element(By.ID, "compare-status").text

@@ -27,8 +27,8 @@ from bench.store import Store
 
 __all__ = ["page_path", "write_page"]
 
-CELL_ROOM, FIGURE_ROOM = 2_500_000, 2_500_000
-"""Bytes for pictures of cells and for figures: with base64, two thirds of ten megabytes."""
+CELL_ROOM, FIGURE_ROOM = 3_300_000, 2_300_000
+"""Bytes for pictures of cells and for figures: with base64, three quarters of ten megabytes."""
 
 LIMIT = 10_000_000
 """A page that is larger is said to be so."""
@@ -80,7 +80,8 @@ def write_page(
     mark_best(lines, store)
     parts = make_parts(store, rows, notice)
     general, of_cells = _figures(parts, store)
-    embedder = Embedder(CELL_ROOM, sum(len(PICTURES) for _ in done))
+    pictures = sum((store.folder(row["cell"]) / name).is_file() for row in ran for name in PICTURES)
+    embedder = Embedder(CELL_ROOM, pictures)
     links = find_links(uri, store.out, notice)
     cards = cell_cards(store, ran, embedder, links.runs, of_cells)
     if embedder.left_out:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import first_line
-from bench.tracking.location import Location, locate
 from bench.tracking.environment import ENVIRONMENT
+from bench.tracking.location import Location, locate
 
 __all__ = ["LOCAL", "Links", "find_links"]
 

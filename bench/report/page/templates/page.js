@@ -124,6 +124,12 @@ heads.forEach((_, i) => {
     select.setAttribute("aria-label", `How to filter ${heading}`);
   });
 });
+document.addEventListener("keydown", (event) => {
+  if (event.key === " " && event.target.matches?.("thead [role=button]")) {
+    event.preventDefault(); // a button by its role answers to the space bar, too
+    event.target.click();
+  }
+});
 function describe() {
   for (const menu of document.querySelectorAll(".dt-button-collection")) {
     menu.setAttribute("aria-label", "Columns");
@@ -133,7 +139,8 @@ function describe() {
     }
   }
 }
-rows.on("buttons-popover column-visibility", () => setTimeout(describe));
+rows.on("column-visibility", () => setTimeout(describe));
+new MutationObserver(describe).observe(document.body, { childList: true, subtree: true });
 
 // A number's definition and errors, under the pointer and under the keyboard.
 const tip = byId("tip");
