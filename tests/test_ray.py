@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -281,3 +284,20 @@ def test_gpus_are_divided_among_workers(monkeypatch: pytest.MonkeyPatch) -> None
     taken.remove("cuda:1")  # one of its two has died
     taken.remove("cuda:1")
     assert place(devices("cuda"), taken) == "cuda:1"
+
+
+def test_a_task_leaves_with_its_node_s_ray() -> None:
+    """Ray itself lets a process train on whose raylet was killed."""
+    task = (
+        "import os; from bench.ray_worker import _leave_with_raylet as leave;"
+        "print(os.getpid(), flush=True); leave(os.getppid())"
+    )
+    raylet = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", raylet, task], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert int(process.stdout.readline()) > 0
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert process.stdout.read() == ""  # at its end: nobody holds the pipe any more
