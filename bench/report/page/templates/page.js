@@ -174,7 +174,11 @@ function explain(target) {
 }
 const hide = () => { tip.hidden = true; };
 document.addEventListener("mouseover", (event) => { if (!explain(event.target)) hide(); });
-document.addEventListener("focusin", (event) => { if (!explain(event.target)) hide(); });
+document.addEventListener("focusin", (event) => {
+  // Arrow keys are the table's while the focus is in it, and no longer.
+  if (!event.target.closest("#cell-table tbody, [id^=keytable-focus-capture]")) rows.cell.blur();
+  if (!explain(event.target)) hide();
+});
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 document.addEventListener("scroll", hide, true);
 rows.on("key-focus", (_event, _table, cell) => explain(cell.node()));
@@ -267,7 +271,7 @@ function costs() {
     const shown = means.map(([mean, error]) => `${mean.toFixed(4)} ± ${error.toFixed(4)}`);
     body.push([
       make("td", metric, { title: `${meaning}, nats per test example` }), ...shown, signed(d), se.toFixed(4),
-      `${signed(d - half)} to ${signed(d + half)}`, chance(p), share(lower), make("td", notes(metric)),
+      `${signed(d - half)} to ${signed(d + half)}`, chance(p), share(lower), make("td", notes(metric), { class: "wrap" }),
     ]);
   }
   return table("Paired difference of these two trained models, A − B, nats per test example", [
