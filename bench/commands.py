@@ -58,7 +58,7 @@ def show_report(
         show_page(store, rows, config_file)
         return
     show(store, rows, choice, format_, open_console())
-    if format_ == "terminal":
+    if format_ == "terminal" and choice == Choice():
         _say_page(store)
 
 
