@@ -126,21 +126,24 @@ def test_pictures_are_pressed_into_their_share_or_left_out(tmp_path: Path) -> No
     noise = np.random.default_rng(0).integers(0, 255, (400, 400), dtype=np.uint8)
     path = tmp_path / "samples.png"
     Image.fromarray(noise).save(path)
-    alone = Embedder(1_000_000, 1).embed(path)
+    alone = Embedder(1_000_000, [10]).embed(path)
     assert alone is not None
     assert alone.source.startswith("data:image/png")
     assert (alone.width, alone.height) == (400, 400)
-    pressed = Embedder(1_000_000, 10).embed(path)
+    pressed = Embedder(400_000, [160_000] * 10).embed(path)
     assert pressed is not None
     assert pressed.source.startswith("data:image/webp")
     assert len(pressed.source) < len(alone.source)
-    full = Embedder(1000, 1)
+    large = Embedder(400_000, [160_000, *([10] * 9)]).embed(path)
+    assert large is not None
+    assert large.source == alone.source  # the small ones leave it their room
+    full = Embedder(1000, [10])
     left_out = full.embed(path)
     assert left_out is not None
     assert (left_out.source, full.left_out) == ("", 1)
-    assert Embedder(1000, 1).embed(tmp_path / "none.png") is None
+    assert Embedder(1000, [10]).embed(tmp_path / "none.png") is None
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    assert Embedder(1000, 1).embed(tmp_path / "broken.png") is None
+    assert Embedder(1000, [10]).embed(tmp_path / "broken.png") is None
 
 
 @pytest.mark.slow

@@ -80,8 +80,8 @@ def write_page(
     mark_best(lines, store)
     parts = make_parts(store, rows, notice)
     general, of_cells = _figures(parts, store)
-    pictures = sum((store.folder(row["cell"]) / name).is_file() for row in ran for name in PICTURES)
-    embedder = Embedder(CELL_ROOM, pictures)
+    pictures = [store.folder(row["cell"]) / name for row in ran for name in PICTURES]
+    embedder = Embedder(CELL_ROOM, _sizes(pictures))
     links = find_links(uri, store.out, notice)
     cards = cell_cards(store, ran, embedder, links.runs, of_cells)
     if embedder.left_out:
@@ -121,7 +121,7 @@ def write_page(
 
 def _figures(parts: Parts, store: Store) -> tuple[dict[str, list[Shown]], dict[str, list[Shown]]]:
     """Figures by title, and those about one cell by its id."""
-    embedder = Embedder(FIGURE_ROOM, len(parts.figures))
+    embedder = Embedder(FIGURE_ROOM, _sizes([figure.png for figure in parts.figures]))
     general: dict[str, list[Shown]] = {}
     of_cells: dict[str, list[Shown]] = {}
     for figure in parts.figures:
@@ -135,6 +135,10 @@ def _figures(parts: Parts, store: Store) -> tuple[dict[str, list[Shown]], dict[s
         else:
             general.setdefault(figure.title, []).append(shown)
     return general, of_cells
+
+
+def _sizes(paths: Sequence[Path]) -> list[int]:
+    return [path.stat().st_size for path in paths if path.is_file()]
 
 
 def _formats(figure: Figure) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,16 +33,18 @@ class Embedded:
 class Embedder:
     """Makes ``data:`` addresses while its room lasts.
 
-    A picture that is larger than its fair share is stored again as WebP, then at half its size.
+    A picture that is larger than its fair share is stored again with 64 colours, which leaves
+    plots sharp, then as WebP, then at half its size.
 
     Args:
         room: bytes in all, before base64, which adds a third.
-        pictures: how many are expected; each has an equal share, but at least ``FAIR``.
+        sizes: of the files that are expected. What small ones leave of an equal share goes to the
+            large ones; a share is at least ``FAIR``.
     """
 
-    def __init__(self, room: int, pictures: int) -> None:
+    def __init__(self, room: int, sizes: Sequence[int]) -> None:
         self._left = room
-        self._share = max(FAIR, room // max(1, pictures))
+        self._share = max(FAIR, _share(room, sizes))
         self.left_out = 0
 
     def embed(self, *paths: Path) -> Embedded | None:
@@ -70,6 +72,17 @@ class Embedder:
         return Embedded(f"data:{kind};base64,{base64.b64encode(content).decode()}", width, height)
 
 
+def _share(room: int, sizes: Sequence[int]) -> int:
+    """The largest size to which all can be pressed and fit."""
+    left = room
+    for index, size in enumerate(sorted(sizes)):
+        many = len(sizes) - index
+        if size * many >= left:
+            return left // many
+        left -= size
+    return room
+
+
 def _candidates(path: Path) -> Iterator[tuple[bytes, str]]:
     """The file as it is, then ever smaller; nothing where it is no picture."""
     try:
@@ -81,8 +94,18 @@ def _candidates(path: Path) -> Iterator[tuple[bytes, str]]:
     yield content, KINDS.get(path.suffix, KINDS[".png"])
     if path.suffix == ".svg":
         return
+    yield _few_colours(path), KINDS[".png"]
     for quality, scale in ((75, 1.0), (60, 0.5)):
         yield _webp(path, quality, scale), KINDS[".webp"]
+
+
+def _few_colours(path: Path) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(64).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _webp(path: Path, quality: int, scale: float) -> bytes:
