@@ -14,6 +14,7 @@ import torch
 
 from bench.engine.replica import Epoch
 from bench.errors import BenchError, Interrupted
+from bench.evaluation.kept_examples import keep_examples
 from bench.evaluation.report_card import evaluate
 from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
@@ -158,6 +159,7 @@ def _evaluate(
     cell: Cell, trained: Trained, workshop: Workshop, store: Store, events: Events
 ) -> Row:
     torch.set_num_threads(trained.facts["threads"])
+    keep_examples(store.out, workshop.data(cell.dataset))
     started = time.perf_counter()
     with multiplying_by(choose_kernels(trained.facts["products"], workshop.device.type)):
         card = evaluate(
