@@ -20,6 +20,7 @@ from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
 from bench.group_training import Trained, Watch, describe, train_group
 from bench.grouping import Group, hold_all, whole_groups
+from bench.loading import keep_plugins
 from bench.products import choose_kernels, multiplying_by
 from bench.store import TRAINED, Row, Store
 from bench.trials import Trials
@@ -148,7 +149,9 @@ def _read(cell: Cell, workshop: Workshop, store: Store) -> Trained:
     config, components = workshop.settings(cell, facts["tuned"])
     described = describe(cell, config, components, facts["tuned"], facts["threads"])
     engine = {"mode": facts["engine_mode"], "products": facts["products"]}
-    write_json(folder / "config.json", {**described, **engine})
+    recipe = workshop.recipe(cell, config, components, cell.seed).as_json()
+    write_json(folder / "config.json", {**described, **engine, "recipe": recipe})
+    keep_plugins(workshop.registry, cell.prior, cell.posterior, folder)
     model = workshop.model(cell, config, components, cell.seed)
     weights = torch.load(folder / "model.pt", map_location=workshop.device, weights_only=True)
     model.load_state_dict(weights)

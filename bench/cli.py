@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from bench import __version__
+from bench import __version__, cli_tracking
+from bench.cli_options import ConfigFile, DataDir, Format, Out, Plugin
 from bench.errors import BenchError, UsageError
 from bench.memory import keep_freed_memory
 
@@ -23,24 +24,6 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="List, fetch and import datasets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-
-Plugin = Annotated[
-    list[Path] | None,
-    typer.Option("--plugin", metavar="FILE", help="A plugin file; may be given several times."),
-]
-DataDir = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--data-dir",
-        metavar="DIR",
-        help="Where data lie; may be given several times: all are read, the first is written.",
-    ),
-]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Settings, instead of ./bench.toml.")
-]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results are.")]
-Format = Annotated[str, typer.Option("--format", help="terminal, csv or markdown")]
 
 
 def version(shown: bool) -> None:
@@ -220,21 +203,6 @@ def new(
     typer.echo(write_package(kind, name, to, Registry()).summary())
 
 
-@app.command()
-def ui(
-    out: Out = None,
-    port: Annotated[int, typer.Option(help="Of the local server.")] = 5000,
-    config: ConfigFile = None,
-) -> None:
-    """Open the MLflow UI on a store."""
-    from bench.commands import settings_for
-    from bench.tracking import open_ui
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # to the server first, then to us
-    settings = settings_for(out, [], config)
-    raise typer.Exit(open_ui(settings.tracking.uri, Path(settings.run.out), port))
-
-
 @data_app.command("list")
 def data_list(data_dir: DataDir = None, plugin: Plugin = None, config: ConfigFile = None) -> None:
     """Say which datasets are here, verified or not, and which are missing."""
@@ -271,6 +239,9 @@ def data_import(
     from bench.commands import import_data
 
     import_data(name, path, unverified, data_dir or [], plugin or [], config)
+
+
+cli_tracking.add_to(app)
 
 
 def main() -> None:

@@ -116,6 +116,7 @@ class TrackingConfig(Section):
     enabled: bool
     uri: str
     experiment: Annotated[str, AfterValidator(not_empty)]
+    register_models_as: str
 
 
 class TuningConfig(Section):

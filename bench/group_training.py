@@ -15,6 +15,7 @@ from bench.errors import Interrupted, first_line
 from bench.files import atomic_write, write_json, write_text
 from bench.grid import Cell
 from bench.grouping import CHECKPOINT, Group, settings_of
+from bench.loading import keep_plugins
 from bench.model import Model
 from bench.products import choose_kernels
 from bench.store import Store
@@ -97,7 +98,9 @@ def _together(
             folder = store.folder(cell.id)
             folder.mkdir(parents=True, exist_ok=True)
             engine = {"mode": mode, "products": kernels, "group": seeds}
-            write_json(folder / "config.json", {**described, **engine})
+            recipe = workshop.recipe(cell, config, components, cell.seed).as_json()
+            write_json(folder / "config.json", {**described, **engine, "recipe": recipe})
+            keep_plugins(workshop.registry, cell.prior, cell.posterior, folder)
         model = workshop.model(cell, config, components, cell.seed)
         replicas.append(Replica(model, config.training, cell.seed))
     by_seed = {cell.seed: cell for cell in group}

@@ -13,12 +13,14 @@ from bench.estimate import estimate
 from bench.execution import Outcome, execute
 from bench.grid import Cell
 from bench.preparation import Prepared, Request, prepare
+from bench.registry import Registry
 from bench.report.best import mark_best
 from bench.report.summary import summarise
 from bench.report.tables import to_terminal
 from bench.store import Row, Store
 from bench.terminal import Display, duration
 from bench.tracking import CellRun, Tracker, git_commit
+from bench.tracking.content import dataset_input, parameters
 from bench.training import Epoch
 from bench.tuning import TrialRecord
 
@@ -106,21 +108,25 @@ def _train(
         uri=config.tracking.uri,
         out=store.out,
         experiment=config.tracking.experiment,
+        register=config.tracking.register_models_as,
         enabled=config.tracking.enabled,
         notice=notice,
     )
     tags = {"bench.version": __version__}
     if commit := git_commit():
         tags["git_commit"] = commit
+    names = dict.fromkeys(cell.dataset for cell in prepared.plan.cells)
+    inputs = {name: dataset_input(prepared.workshop.data(name)) for name in names}
     tracker.start(
         time.strftime("bench run %Y-%m-%d %H:%M:%S"),
         {
-            "datasets": ", ".join(dict.fromkeys(cell.dataset for cell in prepared.plan.cells)),
+            "datasets": ", ".join(names),
             "cells": len(prepared.plan.cells),
             "seeds": str(config.run.seeds),
             "preset": request.preset or "default",
         },
         tags,
+        list(inputs.values()),
     )
     datasets = {cell.dataset for cell in prepared.todo}
     epochs = {name: config.for_dataset(name).training.epochs for name in datasets}
@@ -128,7 +134,7 @@ def _train(
     outcome = Outcome.INTERRUPTED
     try:
         with Display(console, prepared.todo, epochs) as display:
-            listener = Recorder(display, tracker, store, tags)
+            listener = Recorder(display, tracker, store, tags, inputs, prepared.workshop.registry)
             outcome = execute(
                 prepared.groups, prepared.job, prepared.workers, listener, prepared.workshop
             )
@@ -144,9 +150,16 @@ class Recorder:
     """Hands what cells do to the display, the tracker and the store."""
 
     def __init__(
-        self, display: Display, tracker: Tracker, store: Store, tags: Mapping[str, str]
+        self,
+        display: Display,
+        tracker: Tracker,
+        store: Store,
+        tags: Mapping[str, str],
+        inputs: Mapping[str, Mapping[str, Any]],
+        registry: Registry,
     ) -> None:
         self.display, self.tracker, self.store, self.tags = display, tracker, store, tags
+        self.inputs, self.registry = inputs, registry
         self.runs: dict[str, CellRun] = {}
         self.trials: dict[tuple[str, int], CellRun] = {}
 
@@ -160,7 +173,12 @@ class Recorder:
             "dataset_fingerprint": cell.settings["fingerprint"],
             "cell": cell.id,
         }
-        self.runs[cell.id] = self.tracker.cell(cell.label, parameters(cell), tags)
+        self.runs[cell.id] = self.tracker.cell(
+            cell.label,
+            parameters(cell, self.registry),
+            tags,
+            datasets=[self.inputs[cell.dataset]],
+        )
 
     def phase(self, cell: Cell, name: str) -> None:
         """A cell goes on."""
@@ -176,7 +194,11 @@ class Recorder:
         """A trial begins: a run beneath its cell's."""
         tags = {**self.tags, "cell": cell.id, "trial": str(trial)}
         self.trials[cell.id, trial] = self.tracker.cell(
-            f"trial {trial}", values, tags, parent=self.runs[cell.id]
+            f"trial {trial}",
+            values,
+            tags,
+            parent=self.runs[cell.id],
+            datasets=[self.inputs[cell.dataset]],
         )
 
     def trial(self, cell: Cell, record: TrialRecord) -> None:
@@ -200,6 +222,8 @@ class Recorder:
             for name, value in row.items()
             if isinstance(value, int | float) and name not in ("seed", "components")
         }
+        if "validation_bound" in numbers:  # the name of the curve, whose end it is not
+            numbers["best_validation_bound"] = numbers.pop("validation_bound")
         self.runs.pop(cell.id).finish(
             "FINISHED" if row["status"] == "ok" else "FAILED",
             numbers,
@@ -207,17 +231,3 @@ class Recorder:
             purity=self.store.labels(cell.id),
             params={f"tuned.{key}": value for key, value in row.get("tuned", {}).items()},
         )
-
-
-def parameters(cell: Cell) -> dict[str, Any]:
-    """A cell's settings, flat, as MLflow's parameters."""
-    flat: dict[str, Any] = {
-        "dataset": cell.dataset,
-        "prior": cell.prior,
-        "posterior": cell.posterior,
-        "components": cell.components,
-        "seed": cell.seed,
-    }
-    for section in ("training", "model", "evaluation", "prior", "posterior"):
-        flat.update({f"{section}.{k}": v for k, v in cell.settings[section].items()})
-    return flat

@@ -17,10 +17,10 @@ from bench.engine.batches import Pixels, steps_an_epoch
 from bench.engine.choice import choose_mode, choose_replicas, size_of_step
 from bench.engine.steps import Mode
 from bench.grid import Cell
+from bench.loading import Recipe
 from bench.model import Model
 from bench.products import Kernels, choose_kernels
 from bench.registry import Registry
-from bench.spec import Spec
 
 
 @dataclass
@@ -83,34 +83,30 @@ class Workshop:
         components = values.get("components", cell.components)
         return config, components
 
+    def recipe(self, cell: Cell, config: Config, components: int | None, seed: int) -> Recipe:
+        """What the cell's model is built from."""
+        data = self.data(cell.dataset)
+        return Recipe(
+            prior=cell.prior,
+            posterior=cell.posterior,
+            prior_options=config.options("prior", cell.prior),
+            posterior_options=config.options("posterior", cell.posterior),
+            latent_dim=config.model.latent_dim,
+            hidden=config.model.hidden,
+            components=components,
+            event_shape=data.event_shape,
+            likelihood=data.likelihood,
+            seed=seed,
+            initialisation=config.training.initialisation,
+        )
+
     def model(self, cell: Cell, config: Config, components: int | None, seed: int) -> Model:
         """A new model with weights drawn from ``seed``; torch's global generator is left alone."""
         data = self.data(cell.dataset)
-        prior = self.registry.load("prior", cell.prior)
-        posterior = self.registry.load("posterior", cell.posterior)
-        size = components or 1
-        spec = Spec(
-            latent_dim=config.model.latent_dim,
-            event_shape=tuple(data.event_shape),
-            categories=size if posterior.categorical else None,
-            components=size,
-            hidden=config.model.hidden,
-            seed=seed,
-            latents=prior.latents,
-            bounds=(0.0, 1.0) if data.likelihood == "bernoulli" else None,
-            source=partial(self._examples, data.train_x, data.white),  # not data: no labels
+        source = partial(self._examples, data.train_x, data.white)  # not data: no labels
+        return (
+            self.recipe(cell, config, components, seed).build(self.registry, source).to(self.device)
         )
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            made = Model(
-                spec,
-                prior(spec, **config.options("prior", cell.prior)),
-                posterior(spec, **config.options("posterior", cell.posterior)),
-                data.likelihood,
-            )
-            if config.training.initialisation != "glorot":
-                made.initialise(config.training.initialisation)
-        return made.to(self.device)
 
     @staticmethod
     def _examples(train_x: npt.NDArray[Any], white: int, count: int) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """MLflow tracking that can neither stop nor slow a run: MLflow lives in a process of its own."""
 
-from bench.tracking.runs import CellRun, Tracker
+from bench.tracking.cell_run import CellRun
+from bench.tracking.runs import Tracker
 from bench.tracking.source import git_commit
 from bench.tracking.ui import open_ui
 

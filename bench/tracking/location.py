@@ -47,3 +47,9 @@ def locate(uri: str, out: Path) -> Location:
         return Location(uri, (file.parent / "mlartifacts").as_uri(), file, own)
     location = Location(uri, (out / "mlartifacts").as_uri(), None, own)
     return Location(uri, None, None, own) if location.is_server else location
+
+
+def canonical(uri: str, out: Path) -> str:
+    """One spelling for a store; empty for the one inside ``out``, which may be moved."""
+    found = locate(uri, out).uri
+    return "" if found == locate("", out).uri else found

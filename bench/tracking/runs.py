@@ -3,57 +3,44 @@
 A process and not a thread: MLflow needs some 50 ms of Python a cell and seconds to open a store,
 and beside a training loop, whose every operation takes and gives up the interpreter, a busy thread
 costs several times its own work. A broken MLflow also cannot print, hang or crash in our process,
-and after a SIGKILL of the harness the other process still sends what it was told and ends the runs.
+and after a SIGKILL of the harness the other process still sends what is on disk and ends the runs.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
-import queue
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.tracking.purity import plain
-
-if TYPE_CHECKING:
-    from bench.training import Epoch
-
-ENVIRONMENT = {
-    "DO_NOT_TRACK": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # MLflow's own patience with a dead server is 7 retries of 120 seconds.
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-}
-QUEUE_LENGTH = 10_000  # messages; a store that is this far behind is given up
-FLUSH_SECONDS = 10.0  # between batches of a cell's epochs, so that a long cell can be watched
-FLUSH_METRICS = 800
+from bench.errors import BenchError
+from bench.tracking.cell_run import CellRun
+from bench.tracking.environment import ENVIRONMENT
+from bench.tracking.location import canonical
+from bench.tracking.spool import FOLDER, Spool, Writer, without_password
 
 
 class Tracker:
     """Tells an MLflow store what a ``bench run`` does.
 
-    No method raises or waits for the store, save :meth:`close`, which waits a bounded time. The
-    first failure of any kind is told through ``notice`` and ends tracking, not the run.
+    Records go to a file in the results folder first; the process beside reads them there. No
+    method raises or waits for the store, save :meth:`close`, which waits a bounded time. The first
+    failure that lasts is told through ``notice``: the records wait on disk then.
 
     Args:
         uri: the [tracking] uri; empty for an SQLite store inside ``out``.
         out: the results folder.
         experiment: the MLflow experiment.
+        register: the name under which every cell's model is registered; empty: none is.
         enabled: False makes every method do nothing.
-        notice: told, once and perhaps from another thread, why tracking ended.
+        notice: told, perhaps from another thread, why the records wait, and when they have been
+            sent after all.
     """
 
     def __init__(
@@ -62,31 +49,54 @@ class Tracker:
         uri: str,
         out: Path,
         experiment: str,
+        register: str = "",
         enabled: bool = True,
         notice: Callable[[str], None],
     ) -> None:
-        self._opening = {"uri": uri, "out": str(out.resolve()), "experiment": experiment}
-        self._out, self._notice, self._on = out, notice, enabled
-        self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue(QUEUE_LENGTH)
-        self._thread = threading.Thread(target=self._feed, name="bench-tracking", daemon=True)
+        self._opening = {"experiment": experiment, "register": register}
+        self._uri, self._out, self._notice, self._on = uri, out, notice, enabled
+        self._store = ""  # the uri in its one spelling
+        self._thread = threading.Thread(target=self._watch, name="bench-tracking", daemon=True)
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
+        self._told = False
         self._numbers = itertools.count()
         self._open: dict[int, CellRun] = {}
         self._parent: CellRun | None = None
+        self._writer: Writer | None = None
+        self._bell = self._ear = -1  # the two ends of a pipe
 
-    def start(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    def start(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        datasets: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         """Start the parent run of this ``bench run``.
 
         Args:
             name: what the run is called.
             params: its parameters; those that are None are left out.
             tags: its tags; ``git_commit`` also becomes MLflow's source version.
+            datasets: each with its ``name``, its ``digest`` and a ``profile`` of JSON values.
         """
-        if self._on and self._parent is None:
-            self.send(self._opening)
-            self._parent = self._run(name, params, tags, None)
-            self._thread.start()
+        if not self._on or self._parent is not None:
+            return
+        try:
+            out = self._out.resolve()
+            self._store = canonical(self._uri, out)
+            shown = without_password(self._store)
+            self._writer = Writer(out, {"uri": shown, **self._opening})
+            self._ear, self._bell = os.pipe()
+            opening = {"uri": self._store, "spool": str(self._writer.spool.path)}
+            os.write(self._bell, json.dumps(opening).encode() + b"\n")
+            os.set_blocking(self._bell, False)
+        except Exception as error:
+            self.lose(error)
+            return
+        self._parent = self._run(name, params, tags, None, datasets)
+        self._thread.start()
 
     def cell(
         self,
@@ -95,16 +105,18 @@ class Tracker:
         tags: Mapping[str, str],
         *,
         parent: CellRun | None = None,
+        datasets: Sequence[Mapping[str, Any]] = (),
     ) -> CellRun:
         """Start a child of the parent run, or of another run: trials are children of their cell."""
-        return self._run(name, params, tags, parent or self._parent)
+        return self._run(name, params, tags, parent or self._parent, datasets)
 
     def close(self, status: str = "FINISHED", timeout: float = 60.0) -> None:
         """End the parent run, and what is still open as KILLED, and wait until MLflow knows.
 
         Args:
             status: of the parent run: FINISHED, FAILED or KILLED.
-            timeout: seconds to wait; what MLflow has not been told by then, it is never told.
+            timeout: seconds without progress after which it waits no longer; what MLflow has not
+                been told by then waits on disk.
         """
         if self._parent is None:
             return
@@ -113,70 +125,104 @@ class Tracker:
                 run.finish("KILLED", {})
         self._parent.finish(status, {})
         self._parent = None
-        if self._on:
-            with suppress(queue.Full):
-                self._messages.put_nowait(None)
-            self._thread.join(timeout)
-            if self._thread.is_alive():
-                self.stop(f"the store did not answer within {timeout:g} seconds.")
+        if self._writer is not None:
+            self._writer.close()
+            os.close(self._bell)
+            self._settle(timeout, self._writer.spool)
         self._on = False
+
+    def _settle(self, timeout: float, spool: Spool) -> None:
+        """Wait for the other process while it gets on."""
+        before = -1
+        while True:
+            self._thread.join(timeout)
+            if not self._thread.is_alive() or self._process is None:
+                return
+            now = before
+            with suppress(BenchError):
+                now = spool.sent(self._store).offset
+            if now == before:
+                self._process.kill()
+                self.wait_on_disk(f"the store took nothing for {timeout:g} seconds.")
+                return
+            before = now
+
+    def place(self, folder: Path) -> str:
+        """A folder as records name it: from the results folder on, if it lies below that."""
+        folder, out = folder.resolve(), self._out.resolve()
+        return str(folder.relative_to(out) if folder.is_relative_to(out) else folder)
 
     def forget(self, number: int) -> None:
         """A run has finished."""
         self._open.pop(number, None)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Queue a message for the other process; dropped once tracking has ended."""
-        if not self._on:
+        """Put a record on disk and wake the other process."""
+        if not self._on or self._writer is None:
             return
         try:
-            self._messages.put_nowait(message)
-        except queue.Full:
-            self.stop(f"the store is {QUEUE_LENGTH} records behind.")
-
-    def stop(self, reason: str) -> None:
-        """End tracking and tell the user, once, why."""
-        with self._lock:
-            was_on, self._on = self._on, False
-        if not was_on:
+            self._writer.write(message)
+        except Exception as error:
+            self.lose(error)
             return
-        if self._process is not None:
-            self._process.kill()
-        with suppress(Exception):
-            self._notice(
-                f"MLflow tracking has stopped: {reason} The run goes on without it; its results "
-                f"are in {self._out}."
+        with suppress(BlockingIOError, BrokenPipeError):  # it is awake, or has ended
+            os.write(self._bell, b".")
+
+    def lose(self, error: Exception) -> None:
+        """Records cannot be put on disk: end tracking and tell the user why."""
+        self._on = False
+        self._tell(
+            f"MLflow tracking has stopped: {type(error).__name__}: {error}. The run goes on "
+            f"without it; its results are in {self._out}."
+        )
+
+    def wait_on_disk(self, reason: str) -> None:
+        """Tell the user, once, why records are not sent."""
+        with self._lock:
+            told, self._told = self._told, True
+        if not told:
+            self._tell(
+                f"MLflow tracking waits: {reason} The run goes on; its records are kept in "
+                f"{self._out / FOLDER}, and `bench sync --out {self._out}` sends them."
             )
 
+    def _tell(self, text: str) -> None:
+        with suppress(Exception):
+            self._notice(text)
+
     def _run(
-        self, name: str, params: Mapping[str, Any], tags: Mapping[str, str], parent: CellRun | None
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        parent: CellRun | None,
+        datasets: Sequence[Mapping[str, Any]],
     ) -> CellRun:
         number = next(self._numbers)
-        self._open[number] = CellRun(self, number, name, params, tags, parent)
+        self._open[number] = CellRun(self, number, name, params, tags, parent, datasets)
         return self._open[number]
 
-    def _feed(self) -> None:
+    def _watch(self) -> None:
+        """Start the other process and hear what it has to say."""
         try:
             with self._spawn() as self._process:
-                stdin, stdout = self._process.stdin, self._process.stdout
-                assert stdin is not None
-                assert stdout is not None
-                with suppress(BrokenPipeError), stdin:
-                    while self._on and (message := self._messages.get()) is not None:
-                        stdin.write(json.dumps(message) + "\n")
-                        stdin.flush()
-                reason = stdout.read()
+                os.close(self._ear)
+                assert self._process.stdout is not None
+                for line in self._process.stdout:
+                    self.wait_on_disk(line.strip())
                 status = self._process.wait()
             if status != 0:
-                self.stop(reason or f"its process ended with status {status}.")
+                self.wait_on_disk(f"its process ended with status {status}.")
+            elif self._told:
+                self._tell("MLflow answers again: what waited has been sent.")
         except Exception as error:
             # Anything at all: a broken MLflow must not cost a cell.
-            self.stop(f"{type(error).__name__}: {error}.")
+            self.wait_on_disk(f"{type(error).__name__}: {error}.")
 
     def _spawn(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
             command(),
-            stdin=subprocess.PIPE,
+            stdin=self._ear,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -192,87 +238,3 @@ def command() -> list[str]:
     -P keeps the working directory, where anything may lie, out of its import path.
     """
     return [sys.executable, "-P", "-m", "bench.tracking.worker"]
-
-
-class CellRun:
-    """One MLflow run; made by :meth:`Tracker.cell` and used from one thread."""
-
-    def __init__(
-        self,
-        tracker: Tracker,
-        number: int,
-        name: str,
-        params: Mapping[str, Any],
-        tags: Mapping[str, str],
-        parent: CellRun | None,
-    ) -> None:
-        self._tracker, self._number = tracker, number
-        self._metrics: list[tuple[str, float, int, int]] = []
-        self._sent = time.monotonic()
-        self._finished = False
-        self._send(
-            create=name,
-            params={key: str(value) for key, value in params.items() if value is not None},
-            tags={key: str(value) for key, value in tags.items()},
-            parent=None if parent is None else parent._number,
-        )
-
-    def epoch(self, epoch: Epoch) -> None:
-        """Note an epoch of the history; many are sent in one call."""
-        values = {
-            "objective": epoch.objective,
-            "validation_bound": epoch.validation_bound,
-            "beta": epoch.beta,
-            "temperature": epoch.temperature,
-            "epoch_seconds": epoch.seconds,
-        }
-        self._note(values, epoch.epoch)
-        late = time.monotonic() - self._sent > FLUSH_SECONDS
-        if late or len(self._metrics) >= FLUSH_METRICS:
-            self._flush()
-
-    def finish(
-        self,
-        status: str,
-        metrics: Mapping[str, float | None],
-        *,
-        folder: Path | None = None,
-        purity: Sequence[Mapping[str, Any]] | None = None,
-        params: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Send what is left and end the run; a second call does nothing.
-
-        Args:
-            status: FINISHED, FAILED or KILLED.
-            metrics: the final numbers; those that are None or not finite are left out.
-            folder: the cell's folder, whose known files become artifacts.
-            purity: rows with ``label``, ``purity`` and perhaps ``chance``, one a label.
-            params: parameters that were not known at the start, as tuned ones are not.
-        """
-        if self._finished:
-            return
-        self._finished = True
-        self._note(metrics, 0)
-        self._flush()
-        if params:
-            self._send(params={key: str(value) for key, value in params.items()})
-        rows = [{key: plain(value) for key, value in row.items()} for row in purity or ()]
-        self._send(end=status, folder=folder and str(folder.resolve()), purity=rows)
-        self._tracker.forget(self._number)
-
-    def _note(self, values: Mapping[str, float | None], step: int) -> None:
-        now = time.time_ns() // 1_000_000
-        self._metrics += [
-            (key, float(value), now, step)
-            for key, value in values.items()
-            if value is not None and math.isfinite(value)
-        ]
-
-    def _flush(self) -> None:
-        self._sent = time.monotonic()
-        if self._metrics:
-            self._send(metrics=self._metrics)
-            self._metrics = []
-
-    def _send(self, **message: Any) -> None:
-        self._tracker.send({"run": self._number, **message})

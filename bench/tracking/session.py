@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from bench.tracking import purity
+from bench.tracking import flavour, purity
 from bench.tracking.location import Location
 
 KINDS = (".json", ".csv", ".npz", ".png")  # of a cell's files; beside them only these
-FILES = ("model.pt", "traceback.txt")
+FILES = ("traceback.txt",)
 LOCK_SECONDS = 60.0
 METRICS_PER_CALL = 800  # MLflow takes 1000 metrics, parameters and tags together,
 OTHERS_PER_CALL = 100  # of which at most 100 parameters and 100 tags
@@ -55,17 +55,31 @@ class Session:
         return str(self.client.create_experiment(name, artifact_location=artifacts))
 
     def create(
-        self, name: str, params: Mapping[str, str], tags: Mapping[str, str], parent: str | None
+        self, name: str, tags: Mapping[str, str], parent: str | None, start: int | None = None
     ) -> str:
-        """Start a run, the child of ``parent`` if there is one; returns its id."""
+        """Start a run, the child of ``parent`` if there is one; returns its id.
+
+        Args:
+            name: what it is called.
+            tags: its tags; ``git_commit`` also becomes MLflow's source version.
+            parent: a run's id.
+            start: when it started, in milliseconds since 1970; None: now.
+        """
         marks = {"mlflow.source.name": "bench", "mlflow.source.type": "LOCAL"}
         if parent is not None:
             marks["mlflow.parentRunId"] = parent
         if commit := tags.get("git_commit"):
             marks["mlflow.source.git.commit"] = commit
-        run = self.client.create_run(self.experiment, tags={**marks, **tags}, run_name=name)
-        self.log(run.info.run_id, params=params)
+        run = self.client.create_run(self.experiment, start, {**marks, **tags}, name)
         return str(run.info.run_id)
+
+    def find(self, tag: str, value: str) -> str | None:
+        """The id of the run with that tag, if there is one; its user may have deleted it."""
+        from mlflow.entities import ViewType
+
+        where = f"tags.`{tag}` = '{value}'"
+        found = self.client.search_runs([self.experiment], where, ViewType.ALL, max_results=1)
+        return str(found[0].info.run_id) if found else None
 
     def log(
         self,
@@ -92,12 +106,57 @@ class Session:
         while any(parts := [next(queue, []) for queue in queues]):
             self.client.log_batch(run, metrics=parts[0], params=parts[1], tags=parts[2])
 
+    def attach_datasets(self, run: str, datasets: Sequence[Mapping[str, Any]]) -> None:
+        """What a run was trained and measured on, as its inputs.
+
+        Args:
+            run: the run's id.
+            datasets: each with its ``name``, its ``digest`` and a ``profile`` of JSON values.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = []
+        for known in datasets:
+            source = json.dumps({"bench": known["name"]})
+            profile = json.dumps(known["profile"])
+            made = Dataset(known["name"], known["digest"], "bench", source, None, profile)
+            inputs.append(DatasetInput(made, [InputTag("mlflow.data.context", "training")]))
+        if inputs:
+            self.client.log_inputs(run, inputs)
+
     def attach_files(self, run: str, folder: Path) -> None:
-        """What a cell wrote, but for its training state, as artifacts of the run."""
+        """What a cell wrote, but for its model and training state, as artifacts of the run."""
         for path in sorted(folder.glob("*")):  # a cell that failed at once has no folder
             known = path.suffix in KINDS or path.name in FILES
             if known and path.is_file() and path.name != purity.TABLE:
                 self.client.log_artifact(run, str(path))
+
+    def attach_model(self, run: str, folder: Path, register: str = "") -> None:
+        """The cell's model in MLflow's own format, if it has one.
+
+        Args:
+            run: the run's id.
+            folder: the cell's folder.
+            register: the name in the model registry under which it is a new version; empty: none.
+        """
+        if not flavour.is_whole(folder):
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            flavour.write(folder, Path(scratch, flavour.FOLDER))
+            self.client.log_artifacts(run, str(Path(scratch, flavour.FOLDER)), flavour.FOLDER)
+        if register:
+            self._register(run, register)
+
+    def _register(self, run: str, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        if not self.client.search_model_versions(f"name = '{name}' and run_id = '{run}'"):
+            self.client.create_model_version(name, f"runs:/{run}/{flavour.FOLDER}", run)
 
     def attach_purity(self, run: str, title: str, rows: purity.Rows) -> None:
         """Per-label purity as a table and a chart."""
@@ -111,9 +170,15 @@ class Session:
         shown = [{"path": purity.TABLE, "type": "table"}]
         self.client.set_tag(run, "mlflow.loggedArtifacts", json.dumps(shown))
 
-    def end(self, run: str, status: str) -> None:
-        """Terminate a run as FINISHED, FAILED or KILLED."""
-        self.client.set_terminated(run, status)
+    def end(self, run: str, status: str, when: int | None = None) -> None:
+        """Terminate a run as FINISHED, FAILED or KILLED.
+
+        Args:
+            run: the run's id.
+            status: how it ended.
+            when: milliseconds since 1970; None: now.
+        """
+        self.client.set_terminated(run, status, when)
 
 
 def open_client(location: Location) -> Any:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.tracking.environment import ENVIRONMENT
 from bench.tracking.location import locate
-from bench.tracking.runs import ENVIRONMENT
 
 STOP_SECONDS = 10.0
 

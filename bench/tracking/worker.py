@@ -1,93 +1,133 @@
-"""The tracking process: reads what happened from its standard input and tells MLflow.
+"""The tracking process: sends the records of a ``bench run`` to MLflow while they are written.
 
-One JSON object a line. The first opens the store; after it, each is about one run:
-
-    {"uri": ..., "out": ..., "experiment": ...}
-    {"run": 1, "create": NAME, "params": {...}, "tags": {...}, "parent": 0 or null}
-    {"run": 1, "metrics": [[key, value, milliseconds, step], ...]}
-    {"run": 1, "end": STATUS, "folder": PATH or null, "purity": [{...}, ...] or null}
-
-The first failure is written to standard output and ends the process. The end of the input is
-either a clean end or the death of the harness: runs that are still open then were killed.
+Its standard input begins with one line, {"uri": ..., "spool": PATH}; every byte after it says that
+there is something new, and its end that the harness has ended, cleanly or not. A failure that does
+not pass within seconds is written to standard output as one line; the process goes on trying, and
+has the exit status 1 if records wait when it ends.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
+import select
 import sys
-from collections.abc import Iterable
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
-from bench.tracking.location import locate
-from bench.tracking.session import Session
+from bench.tracking.delivery import Delivery
+from bench.tracking.spool import Spool, spools
+from bench.tracking.sync import Stores, send_spool, short
 
 NICENESS = 5  # training comes first
-REASON_LENGTH = 240
+PATIENCE = (1.0, 3.0)  # seconds after a failure; the one after these is told,
+RETRY_SECONDS = 30.0  # and then the store is tried again at these intervals
+
+
+class Sender:
+    """Sends what waits from earlier runs, then what this run writes.
+
+    Args:
+        uri: the [tracking] uri.
+        spool: of this run.
+    """
+
+    def __init__(self, uri: str, spool: Spool) -> None:
+        self._uri, self._spool = uri, spool
+        self._stores = Stores()
+        self._delivery: Delivery | None = None
+
+    def send(self) -> None:
+        """Send what there is.
+
+        Raises:
+            Exception: whatever goes wrong first; calling again goes on from there.
+        """
+        if self._delivery is None:
+            self._stores = Stores()  # which remembers failures
+            experiment = self._spool.opening()["experiment"]
+            session = self._stores.session(self._uri, self._spool.out, experiment)
+            self._delivery = Delivery(self._spool, session, self._uri)
+            self._earlier()
+        self._delivery.send()
+
+    def finish(self) -> None:
+        """Nothing more will be written.
+
+        Raises:
+            Exception: as for ``send``.
+        """
+        self.send()
+        assert self._delivery is not None
+        self._delivery.finish()
+
+    def _earlier(self) -> None:
+        """What earlier runs have left, which must not keep this one from being tracked."""
+        for spool in spools(self._spool.out):
+            if spool != self._spool:
+                with suppress(Exception):  # said by `bench sync`
+                    if spool.opening().get("uri") == self._spool.opening()["uri"]:
+                        send_spool(spool, self._uri, self._stores)
 
 
 def main() -> int:
-    """Serve the standard input; the exit status is 1 after a failure."""
+    """Serve the standard input; the exit status is 1 where records wait."""
     with suppress(AttributeError, OSError):
         os.nice(NICENESS)
     with os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace") as answer:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what MLflow prints is not an answer
+        opening = json.loads(_first_line())
+        spool = Spool(Path(opening["spool"]))
+        with spool.sending():
+            return _serve(Sender(opening["uri"], spool), answer)
+
+
+def _serve(sender: Sender, answer: TextIO) -> int:
+    alive, told = True, False
+    delays = iter(PATIENCE)
+    while True:
+        failure: Exception | None = None
         try:
-            serve(sys.stdin)
+            sender.send() if alive else sender.finish()
         except Exception as error:
-            answer.write(f"{type(error).__name__}: {_short(str(error))}.")
+            failure = error
+        if not alive and failure is None:
+            return 0
+        if failure is None:
+            delays = iter(PATIENCE)
+            alive = _news()
+            continue
+        delay = next(delays, RETRY_SECONDS)
+        if not told and (delay == RETRY_SECONDS or not alive):
+            told = True
+            answer.write(f"{type(failure).__name__}: {short(failure)}.\n")
+            answer.flush()
+        if not alive:
             return 1
-    return 0
+        alive = _wait(delay)
 
 
-def serve(lines: Iterable[str]) -> None:
-    """Do what the lines say.
-
-    Raises:
-        Exception: whatever goes wrong first.
-    """
-    messages = map(json.loads, lines)
-    opening = next(messages)
-    session = Session(locate(opening["uri"], Path(opening["out"])), opening["experiment"])
-    runs: dict[int, tuple[str, str]] = {}  # name and MLflow's id
-    is_open: dict[int, None] = {}
-    for message in messages:
-        with session.lock:
-            number = message["run"]
-            if "create" in message:
-                parent = None if message["parent"] is None else runs[message["parent"]][1]
-                made = session.create(message["create"], message["params"], message["tags"], parent)
-                runs[number] = (message["create"], made)
-                is_open[number] = None
-            elif "metrics" in message:
-                session.log(runs[number][1], message["metrics"])
-            elif "params" in message:
-                session.log(runs[number][1], params=message["params"])
-            else:
-                _end(session, *runs[number], message)
-                del is_open[number]
-    for number in reversed(is_open):
-        with session.lock:
-            session.end(runs[number][1], "KILLED")
+def _first_line() -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+        line += byte
+    return line
 
 
-def _end(session: Session, name: str, run: str, message: dict[str, Any]) -> None:
-    if message["folder"] is not None:
-        session.attach_files(run, Path(message["folder"]))
-    if message["purity"]:
-        session.attach_purity(run, name, message["purity"])
-    session.end(run, message["end"])
+def _news() -> bool:
+    """Wait until there is something to send; whether the harness lives."""
+    return bool(os.read(0, 65536))
 
 
-def _short(text: str) -> str:
-    """On one line, without passwords; of a long message the middle is cut, as causes come last."""
-    text = re.sub(r"//[^/@\s]+@", "//***@", " ".join(text.split())).rstrip(".")
-    if len(text) <= REASON_LENGTH:
-        return text
-    return f"{text[: REASON_LENGTH // 2]} ... {text[-REASON_LENGTH // 2 :]}"
+def _wait(seconds: float) -> bool:
+    """Wait so long, or until the harness ends; whether it lives."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if select.select([0], [], [], left)[0] and not _news():
+            return False
+    return True
 
 
 if __name__ == "__main__":
