@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench import __version__, cli_tracking
+from bench import __version__, cli_pictures, cli_tracking
 from bench.cli_options import ConfigFile, DataDir, Format, Out, Plugin
 from bench.errors import BenchError, UsageError
 from bench.memory import keep_freed_memory
@@ -242,6 +242,7 @@ def data_import(
 
 
 cli_tracking.add_to(app)
+cli_pictures.add_to(app)
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -38,14 +40,18 @@ def draw_pictures(model: Model, latents: Joint, count: int, noise: torch.Generat
 
 @torch.no_grad()
 def decode_at(
-    model: Model, z: Tensor, category: int | None = None, prior: Joint | None = None
+    model: Model,
+    z: Tensor,
+    category: int | Sequence[int] | None = None,
+    prior: Joint | None = None,
 ) -> Pictures:
     """The mean of p(x | z, c), lower layers at their mean given the upper one, shape (N, P).
 
     Args:
         model: the model.
         z: the latent that is drawn first, shape (N, D).
-        category: k of c, where the model has one; None: its likeliest by p(c).
+        category: k of c, where the model has one, for all or one a row; None: the likeliest by
+            p(c).
         prior: ``model.joint_prior()``, where the caller has it already.
     """
     prior = model.joint_prior() if prior is None else prior
@@ -89,8 +95,10 @@ def component_moments(
     return draws.mean(0), draws.std(0)
 
 
-def _one_hot(prior: Joint, category: int | None, count: int) -> Tensor:
+def _one_hot(prior: Joint, category: int | Sequence[int] | None, count: int) -> Tensor:
     factor = prior.factors["c"]
     assert isinstance(factor, OneHotCategorical)
-    chosen = int(factor.logits.argmax()) if category is None else category
-    return torch.eye(len(factor.logits)).to(factor.logits)[[chosen] * count]
+    if category is None:
+        category = int(factor.logits.argmax())
+    chosen = [category] * count if isinstance(category, int) else list(category)
+    return torch.eye(len(factor.logits)).to(factor.logits)[chosen]

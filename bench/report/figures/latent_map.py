@@ -132,20 +132,20 @@ def _draw(found: LatentMap, kept: Kept) -> Any:
     if named:
         for label, name in enumerate(kept.names):
             chosen = found.points[kept.labels == label]
-            axes.scatter(*chosen.T, s=5, color=LABEL_COLOURS[label], linewidths=0, label=name)
+            axes.scatter(*chosen.T, s=10, color=LABEL_COLOURS[label], linewidths=0, label=name)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=2.5)
     else:
-        axes.scatter(*found.points.T, s=5, color="#4477AA", linewidths=0)
+        axes.scatter(*found.points.T, s=10, color="#4477AA", linewidths=0)
     dark = found.weights / max(found.weights.max(initial=0.0), 1e-12)
     for centre, covariance, share in zip(found.centres, found.covariances, dark, strict=True):
         variances, directions = np.linalg.eigh(covariance)
         width, height = 2.0 * DEVIATIONS * np.sqrt(variances.clip(min=0.0))
         angle = np.degrees(np.arctan2(directions[1, 0], directions[0, 0]))
-        few = 0.9 if len(dark) <= 50 else 0.35
+        few = 0.8 if len(dark) <= 12 else 0.45 if len(dark) <= 50 else 0.2
         axes.add_patch(
             Ellipse(
                 centre, width, height, angle=angle, fill=False, edgecolor="black",
-                linewidth=0.9, alpha=few * max(0.15, float(share)),
+                linewidth=0.9, zorder=0, alpha=few * max(0.15, float(share)),
             )
         )  # fmt: skip
     axes.autoscale_view()

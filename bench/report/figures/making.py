@@ -25,7 +25,7 @@ from bench.report.figures import (
 )
 from bench.report.figures.record import Figure
 from bench.report.figures.source import Drawing, Source
-from bench.report.figures.style import png, svg
+from bench.report.figures.style import house_style, png, svg
 from bench.store import Row, Store
 
 __all__ = ["KINDS", "make_figures"]
@@ -99,7 +99,8 @@ def make_figures(store: Store, rows: Sequence[Row], notice: Notice) -> list[Figu
 
 
 def _write(drawing: Drawing, png_path: Path, svg_path: Path) -> None:
-    canvas = drawing.draw()
+    with house_style():
+        canvas = drawing.draw()
     for path, content in ((png_path, png(canvas)), (svg_path, svg(canvas))):
         with atomic_write(path) as stream:
             stream.write(content)

@@ -14,7 +14,7 @@ from bench.evaluation.component_sampling import given_component
 from bench.joint import Draw
 from bench.model import Model, category_of
 from bench.report.figures.source import Drawing, Source, System, noise
-from bench.report.figures.style import axes_grid, montage, show_montage
+from bench.report.figures.style import axes_grid, blocks, montage, show_montage
 from bench.sampling import draw_pictures, with_categories
 
 __all__ = ["all_systems", "by_category", "by_label", "reconstruct", "shape_of", "two_ways"]
@@ -64,7 +64,7 @@ def all_systems(source: Source) -> Iterator[Drawing]:
 
         def draw(found: list[tuple[System, tuple[int, int]]] = found) -> Any:
             names = list(dict.fromkeys(s.name for s, _ in found))
-            sizes = sorted({s.components for s, _ in found if s.components is not None}) or [None]
+            sizes = sorted({s.components for s, _ in found if s.components is not None}) or [0]
             rows, columns = len(sizes), len(names)
             figure, grid = axes_grid(rows, columns, height=0.35 + 1.15 * rows, width=1.1 * columns)
             for axes in grid.flat:
@@ -193,21 +193,25 @@ def by_label(source: Source) -> Iterator[Drawing]:
         ) -> Any:
             model = source.model(system.cell)
             prior, stream = model.joint_prior(), noise(f"labels {system.cell}")
-            blocks = max(len(found) for found in labels.values())
+            rows = [
+                [
+                    montage(
+                        draw_pictures(model, given_component(model, prior, k), 5, stream), shape, 5
+                    )
+                    for k in found
+                ]
+                for found in labels.values()
+            ]
+            whole = blocks(rows)
+            width = 1.2 * max(len(row) for row in rows)
             figure, grid = axes_grid(
-                len(labels), blocks, height=0.2 + 0.36 * len(labels), width=0.7 + 1.5 * blocks
+                1, 1, height=0.2 + width * whole.shape[0] / whole.shape[1], width=width + 1.2
             )
-            for axes in grid.flat:
-                axes.set_axis_off()
-            for row, (label, found) in enumerate(labels.items()):
-                for column, k in enumerate(found):
-                    given = given_component(model, prior, k)
-                    axes = grid[row, column]
-                    axes.set_axis_on()
-                    drawn = draw_pictures(model, given, 5, stream)
-                    show_montage(axes, montage(drawn, shape, 5))
-                    if column == 0:
-                        axes.set_ylabel(label, rotation=0, ha="right", va="center")
+            axes = grid[0, 0]
+            show_montage(axes, whole)
+            step = whole.shape[0] / len(rows)
+            axes.set_yticks([(row + 0.5) * step for row in range(len(rows))], list(labels))
+            axes.tick_params(length=0)
             return figure
 
         yield Drawing(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-__all__ = ["SIZES", "axes_grid", "hide_axes", "montage", "png", "svg"]
+__all__ = [
+    "SIZES",
+    "axes_grid",
+    "blocks",
+    "hide_axes",
+    "house_style",
+    "montage",
+    "png",
+    "show_montage",
+    "svg",
+]
 
 DPI = 110
 WIDTH = 9.0  # inches: two columns of print
@@ -39,6 +50,16 @@ GAP = 1  # pixels between the pictures of a montage
 BACKGROUND = 0.75  # grey: both black and white pictures end visibly
 
 
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's settings while a figure is drawn and saved; those outside stay as they are."""
+    import matplotlib
+
+    rc: Any = STYLE  # its stubs name every setting
+    with matplotlib.rc_context(rc):
+        yield
+
+
 def axes_grid(
     rows: int, columns: int, *, height: float, width: float = WIDTH, **options: Any
 ) -> tuple[Canvas, NDArray[Any]]:
@@ -49,11 +70,10 @@ def axes_grid(
         height, width: of the figure in inches.
         options: for ``Figure.subplots``.
     """
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    with matplotlib.rc_context(STYLE):
+    with house_style():
         figure = Canvas(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
         axes: NDArray[Any] = figure.subplots(rows, columns, squeeze=False, **options)
@@ -88,6 +108,16 @@ def montage(
     return whole
 
 
+def blocks(rows: Sequence[Sequence[NDArray[np.float64]]], gap: int = 4) -> NDArray[np.float64]:
+    """Rows of equally large montages on white, as one: far quicker to draw than axes for each."""
+    high, wide = rows[0][0].shape[0] + gap, rows[0][0].shape[1] + gap
+    whole = np.ones((len(rows) * high - gap, max(map(len, rows)) * wide - gap))
+    for i, row in enumerate(rows):
+        for j, block in enumerate(row):
+            whole[i * high : i * high + high - gap, j * wide : j * wide + wide - gap] = block
+    return whole
+
+
 def show_montage(axes: Axes, whole: NDArray[Any]) -> None:
     """A montage on its axes."""
     axes.imshow(whole, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
@@ -105,9 +135,7 @@ def svg(figure: Canvas) -> bytes:
 
 
 def _saved(figure: Canvas, form: str, metadata: dict[str, Any]) -> bytes:
-    import matplotlib
-
     stream = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with house_style():
         figure.savefig(stream, format=form, metadata=metadata)
     return stream.getvalue()

@@ -64,7 +64,7 @@ def within_category(source: Source) -> Iterator[Drawing]:
             if shares is not None and component_count(model, model.joint_prior()):
                 chosen = [int(k) for k in np.argsort(-shares, kind="stable")[:CATEGORIES]]
             stream = noise(f"walk {system.cell}")
-            figure, grid = axes_grid(1, len(chosen), height=2.0, width=3.2 * len(chosen))
+            figure, grid = axes_grid(1, len(chosen), height=1.7, width=3.2 * len(chosen))
             for axes, k in zip(grid[0], chosen, strict=True):
                 dimensions, pictures = walk(model, k, stream)
                 flat = pictures.reshape(-1, pictures.shape[-1])
