@@ -65,7 +65,7 @@ def histograms(source: Source) -> Iterator[Drawing]:
             limits = _range(known[0][1])
             for axes, (system, truth) in zip(grid.flat, known, strict=False):
                 axes.hist(
-                    generated(source, system), BINS, limits, density=True,
+                    generated(source, system), bins=BINS, range=limits, density=True,
                     color=colour(system.model), alpha=0.75,
                 )  # fmt: skip
                 axes.plot(*truth, color="black", linewidth=1.0)
@@ -113,7 +113,14 @@ def by_category(source: Source) -> Iterator[Drawing]:
             for axes, k in zip(grid.flat, order, strict=False):
                 given = given_component(model, prior, int(k))
                 draws = draw_pictures(model, given, CATEGORY_SAMPLES, stream)[:, 0]
-                axes.hist(draws, BINS, limits, density=True, color=colour(system.model), alpha=0.75)
+                axes.hist(
+                    draws,
+                    bins=BINS,
+                    range=limits,
+                    density=True,
+                    color=colour(system.model),
+                    alpha=0.75,
+                )
                 axes.plot(*truth, color="black", linewidth=1.0)
                 axes.set_title(f"category {k}, used {shares[k]:.1%}")
             grid[0, 0].set_xlim(limits)
