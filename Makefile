@@ -1,6 +1,8 @@
 # make demo   sets everything up in .venv and runs the benchmark on embedded data
 # make test   sets everything up in .venv and runs the tests
 # make bench  measures how fast it is, beside others: BENCH="--quick" for minutes, BENCH=--help
+# make docs   builds the documentation into site/: open site/index.html
+# make faults kills a small run 200 times and compares what it ends with: KILLS=1000 for more
 # Another interpreter: make demo PYTHON=python3.12
 
 PYTHON ?= python3.11
@@ -10,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 SETUP := pyproject.toml setup.py constraints.txt
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test bench lint format clean
+.PHONY: demo test bench docs faults lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/bench run
@@ -20,6 +22,13 @@ test: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks $(BENCH)
+
+docs: $(VENV)/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+KILLS ?= 200
+faults: $(VENV)/.installed-test
+	$(BIN)/python tests/killing.py --kills $(KILLS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -31,7 +40,7 @@ format: $(VENV)/.installed-test
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find bench priors posteriors datasets benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
-from bench.engine.replica import Epoch
+from bench.engine.replica import Epoch, temperature_at
 from bench.errors import BenchError, Interrupted
 from bench.evaluation.kept_examples import keep_examples
-from bench.evaluation.report_card import evaluate
-from bench.files import atomic_write, write_json, write_text
+from bench.evaluation.report_card import ReportCard, evaluate
+from bench.files import atomic_write, refusals, sweep, write_json, write_text
 from bench.grid import Cell
 from bench.group_training import Trained, Watch, describe, train_group
-from bench.grouping import Group, hold_all, whole_groups
+from bench.grouping import Group, hold_all, settings_of, whole_groups
 from bench.loading import keep_plugins
+from bench.memory_limits import within_memory
+from bench.model_files import read_model
 from bench.products import choose_kernels, multiplying_by
+from bench.searching import Found, find_best
 from bench.store import TRAINED, Row, Store
-from bench.trials import Trials
-from bench.tuning import Proposal, TrialRecord, search
+from bench.tuning import TrialRecord
 from bench.workshop import Workshop
 
 
@@ -53,8 +54,16 @@ def run_group(
 
     Raises:
         Interrupted: the run was asked to stop; the cells' state is saved.
+        CannotWrite: the store takes no more.
     """
-    with hold_all(group, store, events.stop):
+    chosen = None
+    untrained = [c for c in group if not store.finished(c) and store.trained(c) is None]
+    if untrained or workshop.fresh or workshop.search_only:
+        chosen = _choose(group, workshop, store, events)
+    if chosen is not None and workshop.search_only:
+        yield group[0], _searched(group[0], chosen, store)
+        return
+    with refusals(store.out), hold_all(group, store, events.stop):
         todo = []
         for cell in group:
             finished = store.row(cell.id)
@@ -64,12 +73,19 @@ def run_group(
                 yield cell, finished  # by another run on this store, while this one waited
                 continue
             store.folder(cell.id).mkdir(parents=True, exist_ok=True)
+            sweep(store.folder(cell.id))
             todo.append(cell)
         wanted = {cell.id for cell in todo}
-        untrained = [c for c in todo if workshop.fresh or store.trained(c) is None]
+        untrained = [
+            cell
+            for cell in todo
+            if workshop.fresh or store.trained(cell, partial(events.notice, cell)) is None
+        ]
         groups = whole_groups(untrained, store)
         for members in groups:
-            trained = _train(members, wanted, workshop, store, events)
+            if chosen is None:  # another run has forgotten the cell meanwhile
+                chosen = _choose(group, workshop, store, events)
+            trained = _train(members, wanted, workshop, store, events, chosen)
             for cell in members:
                 if cell.id in wanted:
                     yield cell, _end(cell, trained[cell.id], workshop, store, events)
@@ -79,19 +95,46 @@ def run_group(
                 yield cell, _end(cell, None, workshop, store, events)
 
 
-def _train(
-    group: Group, wanted: Collection[str], workshop: Workshop, store: Store, events: Events
-) -> dict[str, Trained | Exception]:
-    """Tune and train a group; nobody listens to cells that are not ``wanted``."""
-    heard = [cell for cell in group if cell.id in wanted]
-    first = heard[0]
-    torch.set_num_threads(workshop.threads)
+def _choose(group: Group, workshop: Workshop, store: Store, events: Events) -> Found | Exception:
+    """Search for the cells' settings, or why that found none.
+
+    Processes share a search. So it comes before the cells are held: a process that will find them
+    taken helps first.
+    """
     try:
-        tuned = _tune(first, workshop, store, events) if first.settings["tuning"] else {}
+        with refusals(store.out):  # before it is taken for a failure of the cell's
+            return find_best(group[0], workshop, store, events)
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
-        return dict.fromkeys((cell.id for cell in group), error)
+        return error
+
+
+def _searched(cell: Cell, chosen: Found | Exception, store: Store) -> Row:
+    """How a search ended, where nothing is trained after it."""
+    if isinstance(chosen, Exception):
+        reason = str(chosen).strip() or type(chosen).__name__
+        return {"status": "failed", "reason": " ".join(reason.split())}
+    chosen.keep(store.folder(cell.id))
+    return {"status": "ok", "reason": "", "tuned": chosen.values, **chosen.facts}
+
+
+def _train(
+    group: Group,
+    wanted: Collection[str],
+    workshop: Workshop,
+    store: Store,
+    events: Events,
+    chosen: Found | Exception,
+) -> dict[str, Trained | Exception]:
+    """Train a group; nobody listens to cells that are not ``wanted``."""
+    heard = [cell for cell in group if cell.id in wanted]
+    first = heard[0]
+    torch.set_num_threads(workshop.threads)
+    if isinstance(chosen, Exception):
+        return dict.fromkeys((cell.id for cell in group), chosen)
+    for cell in heard:
+        chosen.keep(store.folder(cell.id))
     for cell in heard:
         events.phase(cell, "train")
 
@@ -100,7 +143,7 @@ def _train(
             events.epoch(cell, epoch, None)
 
     watch = Watch(hear, partial(events.notice, first), events.stop)
-    return train_group(group, workshop, store, tuned, watch)
+    return train_group(group, workshop, store, chosen.values, watch)
 
 
 def _end(
@@ -145,15 +188,15 @@ def _read(cell: Cell, workshop: Workshop, store: Store) -> Trained:
         for name in TRAINED:
             with atomic_write(folder / name) as stream:
                 stream.write((found / name).read_bytes())
-    facts: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    weights, facts = read_model(folder, cell.training_id, workshop.device)
     config, components = workshop.settings(cell, facts["tuned"])
-    described = describe(cell, config, components, facts["tuned"], facts["threads"])
-    engine = {"mode": facts["engine_mode"], "products": facts["products"]}
-    recipe = workshop.recipe(cell, config, components, cell.seed).as_json()
-    write_json(folder / "config.json", {**described, **engine, "recipe": recipe})
-    keep_plugins(workshop.registry, cell.prior, cell.posterior, folder)
+    if found != folder or not settings_of(cell, store):
+        described = describe(cell, config, components, facts["tuned"], facts["threads"])
+        engine = {"mode": facts["engine_mode"], "products": facts["products"]}
+        recipe = workshop.recipe(cell, config, components, cell.seed).as_json()
+        write_json(folder / "config.json", {**described, **engine, "recipe": recipe})
+        keep_plugins(workshop.registry, cell.prior, cell.posterior, folder)
     model = workshop.model(cell, config, components, cell.seed)
-    weights = torch.load(folder / "model.pt", map_location=workshop.device, weights_only=True)
     model.load_state_dict(weights)
     return Trained(model, facts)
 
@@ -163,63 +206,31 @@ def _evaluate(
 ) -> Row:
     torch.set_num_threads(trained.facts["threads"])
     keep_examples(store.out, workshop.data(cell.dataset))
+    trained_by, _ = workshop.settings(cell, trained.facts["tuned"])
+    temperature = temperature_at(trained.facts["best_epoch"], trained_by.training)
     started = time.perf_counter()
-    with multiplying_by(choose_kernels(trained.facts["products"], workshop.device.type)):
-        card = evaluate(
+    config, folder = workshop.config.for_dataset(cell.dataset).evaluation, store.folder(cell.id)
+
+    def measure(chunk: int) -> ReportCard:
+        return evaluate(
             trained.model,
             workshop.data(cell.dataset),
-            workshop.config.for_dataset(cell.dataset).evaluation,
+            config.model_copy(update={"chunk": chunk}),
             store.out / "classifiers",
             events.stop,
             lambda what: events.phase(cell, f"evaluate: {what}"),
+            temperature,
         )
-    card.write(store.folder(cell.id))
+
+    with multiplying_by(choose_kernels(trained.facts["products"], workshop.device.type)):
+        card, chunk = within_memory(config.chunk, folder, measure, partial(events.notice, cell))
+    card.write(folder)
     return {
         "status": "ok",
         "reason": "",
         "device": workshop.device.type,
         "evaluation_seconds": round(time.perf_counter() - started, 3),
+        "evaluation_chunk": chunk,
         **trained.facts,
         **card.metrics,
     }
-
-
-def _tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> dict[str, Any]:
-    """The best values of the cell's search, on the valid validation bound alone."""
-    events.phase(cell, "tune")
-    space = workshop.config.for_dataset(cell.dataset).tuning.ranges
-    chosen = {key: space[key] for key in cell.settings["tuning"]["space"] if key in space}
-    for kind, name in (("prior", cell.prior), ("posterior", cell.posterior)):
-        plugin = workshop.registry.load(kind, name)
-        for option, declared in plugin.search_space.items():
-            chosen.setdefault(f"{kind}s.{name}.{option}", declared)
-
-    trials = Trials(
-        cell, workshop, lambda number, epoch: events.epoch(cell, epoch, number), events.stop
-    )
-
-    def objective(proposals: Sequence[Proposal]) -> Sequence[float | BenchError]:
-        for proposal in proposals:
-            events.trying(cell, proposal.number, proposal.params)
-        return trials(proposals)
-
-    tuning = cell.settings["tuning"]
-    result = search(
-        chosen,
-        objective,
-        trials=tuning["trials"],
-        batch=tuning["batch"],
-        seed=tuning["seed"],
-        journal=store.out / "tuning.journal",
-        study=study_name(cell),
-        on_trial=lambda record: events.trial(cell, record),
-    )
-    return dict(result.best)
-
-
-def study_name(cell: Cell) -> str:
-    """One study serves all seeds of a setting, and grows when more trials are asked for."""
-    tuning = {key: value for key, value in cell.settings["tuning"].items() if key != "trials"}
-    settings = {**cell.settings, "tuning": tuning}
-    any_seed = Cell(cell.dataset, cell.prior, cell.posterior, "", cell.components, 0, settings)
-    return f"{cell.dataset}-{cell.prior}-{cell.posterior}-{any_seed.id}"

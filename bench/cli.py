@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench import __version__, cli_pictures, cli_tracking
-from bench.cli_options import ConfigFile, DataDir, Format, Out, Plugin
+from bench.cli_options import ConfigFile, DataDir, Format, Out, Plugin, selects
 from bench.errors import BenchError, UsageError
 from bench.memory import keep_freed_memory
+
+if TYPE_CHECKING:
+    from bench.preparation import Request
 
 app = typer.Typer(
     name="bench",
@@ -43,27 +47,12 @@ def root(
 
 
 @app.command()
+@selects
 def run(
-    priors: Annotated[str | None, typer.Option(help="all, or names: standard,vamp")] = None,
-    posteriors: Annotated[str | None, typer.Option(help="all, or names: joint,independent")] = None,
-    models: Annotated[str | None, typer.Option(help="Systems by name: CP,INDq,VAE")] = None,
-    datasets: Annotated[str | None, typer.Option(help="Names: mnist,omniglot")] = None,
-    components: Annotated[str | None, typer.Option(help="K, or several: 10,150")] = None,
-    seeds: Annotated[str | None, typer.Option(help="3 means 0,1,2; 0,4 lists them.")] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="demo, quick, paper, released or yours")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="The most epochs a cell may take.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Tune each cell with so many trials.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: from the cores.")] = 0,
-    out: Out = None,
-    data_dir: DataDir = None,
-    plugin: Plugin = None,
-    config: ConfigFile = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of bench.toml."),
+    request: Request,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on this Ray cluster: HOST:PORT, auto or local."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
@@ -71,27 +60,21 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Train finished cells again.")] = False,
 ) -> None:
     """Train and evaluate every chosen prior x posterior x dataset; go on where a run stopped."""
-    from bench.preparation import Request
     from bench.runner import run as run_request
     from bench.terminal import open_console
 
-    flags = {
-        "run.priors": priors,
-        "run.posteriors": posteriors,
-        "run.models": models,
-        "run.datasets": datasets,
-        "run.components": components,
-        "run.seeds": seeds,
-        "run.out": None if out is None else str(out),
-        "run.data_dirs": [str(folder) for folder in data_dir] if data_dir else None,
-        "training.epochs": epochs,
-        "tuning.trials": trials,
-        "engine.device": device,
-    }
-    request = Request(
-        preset, config, tuple(plugin or ()), tuple(settings or ()), flags, workers, fresh
-    )
+    request = replace(request, fresh=fresh, ray=ray)
     raise typer.Exit(run_request(request, open_console(), dry=dry_run))
+
+
+@app.command()
+@selects
+def tune(request: Request) -> None:
+    """Search each chosen cell's settings, and write the best to best.toml; go on as `run` does."""
+    from bench.terminal import open_console
+    from bench.tune import tune as tune_request
+
+    raise typer.Exit(tune_request(request, open_console()))
 
 
 @app.command(name="list")
@@ -111,22 +94,30 @@ def list_(
 @app.command()
 def report(
     out: Out = None,
-    format_: Format = "terminal",
+    format_: Annotated[
+        str, typer.Option("--format", help="terminal, html, csv, markdown or latex")
+    ] = "terminal",
     section: Annotated[
         str | None,
         typer.Option(
             help="bounds, likelihood, decomposition, categories, prior-side, kmeans, generation, "
-            "density, labels; several with commas"
+            "density, labels, table1, table2, table3; several with commas"
         ),
     ] = None,
     models: Annotated[str | None, typer.Option(help="Only these: CP,mog x joint")] = None,
     datasets: Annotated[str | None, typer.Option(help="Only these: digits,mnist")] = None,
+    scorecard: Annotated[
+        bool, typer.Option("--scorecard", help="The paper's claims, each tested on these results.")
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Show the results of a store: the best, all that cannot be told from it, and why."""
+    """Show the results of a store: the best, all that cannot be told from it, and why.
+
+    --format html writes a page; with --section, html and latex print the tables alone.
+    """
     from bench.commands import show_report
 
-    show_report(out, format_, config, section, models, datasets)
+    show_report(out, format_, config, section, models, datasets, scorecard)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from bench.store import Row, Store
 from bench.terminal import open_console
 
 FORMATS = ("terminal", "csv", "markdown")
+REPORT_FORMATS = ("terminal", "html", "csv", "markdown", "latex")
 
 
 def settings_for(out: Path | None, data_dirs: Sequence[Path], config_file: Path | None) -> Config:
@@ -37,17 +38,53 @@ def show_report(
     sections: str | None = None,
     models: str | None = None,
     datasets: str | None = None,
+    scorecard: bool = False,
 ) -> None:
-    """Print the results of a store.
+    """Print the results of a store, or what they say of the paper's claims.
+
+    HTML is a page with everything, whose path is printed; of a choice of sections, models or
+    datasets, or of the scorecard, it is tables to be put into a page.
 
     Raises:
         UsageError: an unknown format, section, model or dataset, or no results there.
     """
     from bench.report.document import Choice, show
 
-    store, rows = _results(out, format_, config_file)
+    formats = (*REPORT_FORMATS, "json") if scorecard else REPORT_FORMATS
+    store, rows = _results(out, format_, config_file, formats)
     choice = Choice(_words(sections), _words(models), _words(datasets))
-    show(store, rows, choice, format_, open_console())
+    if scorecard:
+        from bench.report.scorecard.show import show_scorecard
+
+        show_scorecard(store, rows, choice, format_, open_console())
+    elif format_ == "html" and choice == Choice():
+        show_page(store, rows, config_file)
+    else:
+        show(store, rows, choice, format_, open_console())
+        if format_ == "terminal" and choice == Choice():
+            _say_page(store)
+
+
+def show_page(store: Store, rows: Sequence[Row], config_file: Path | None) -> None:
+    """Write the page of a store and print where it is."""
+    from bench.report.page import write_page
+
+    console = open_console()
+
+    def notice(text: str) -> None:
+        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    uri = settings_for(store.out, (), config_file).tracking.uri
+    path = write_page(store, rows, uri=uri, notice=notice)
+    console.print(f"page: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_page(store: Store) -> None:
+    path = store.out / "report" / "index.html"
+    where = f"page: {path} (`bench report --format html` writes it anew)"
+    none = "page: `bench report --format html` writes one, to filter, sort and compare cells"
+    said = where if path.is_file() else none
+    open_console().print(said, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_comparison(
@@ -78,10 +115,15 @@ def show_comparison(
         sys.stdout.write(compare_tables.FORMATS[format_](report))
 
 
-def _results(out: Path | None, format_: str, config_file: Path | None) -> tuple[Store, list[Row]]:
+def _results(
+    out: Path | None,
+    format_: str,
+    config_file: Path | None,
+    formats: Sequence[str] = FORMATS,
+) -> tuple[Store, list[Row]]:
     """The store and its rows."""
-    if format_ not in FORMATS:
-        raise unknown("format", format_, FORMATS)
+    if format_ not in formats:
+        raise unknown("format", format_, formats)
     return results_of(out, config_file)
 
 

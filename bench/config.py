@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bench.best import check_best
 from bench.config_check import check_keys, explain
 from bench.config_files import (
     OVERRIDES,
@@ -61,7 +62,8 @@ class Config(Section):
     """All settings of a run.
 
     ``priors``, ``posteriors`` and ``datasets`` hold options by plugin name; a dataset's table may
-    also hold tables named after ``OVERRIDES``, which are applied by :meth:`for_dataset`.
+    also hold tables named after ``OVERRIDES``, which are applied by :meth:`for_dataset`. ``best``
+    holds settings of single cells, see :mod:`bench.best`.
     """
 
     run: RunConfig
@@ -71,6 +73,7 @@ class Config(Section):
     tracking: TrackingConfig
     tuning: TuningConfig
     engine: EngineConfig
+    best: dict[str, dict[str, Any]]
     models: dict[str, Pair]
     priors: dict[str, dict[str, Any]]
     posteriors: dict[str, dict[str, Any]]
@@ -151,6 +154,7 @@ def load_config(
         config.for_dataset(name)
     if config.tuning.trials:
         _check_ranges(config)
+    check_best(config)
     return config
 
 
@@ -159,7 +163,7 @@ def _completed(data: Table) -> Table:
     data = {key: value for key, value in data.items() if key != "presets"}
     run: Table = {"datasets": [], "models": [], "priors": [], "posteriors": []}
     data["run"] = {**run, "components_by_dataset": {}, **data.get("run", {})}
-    return {"models": {}, "priors": {}, "posteriors": {}, "datasets": {}, **data}
+    return {"best": {}, "models": {}, "priors": {}, "posteriors": {}, "datasets": {}, **data}
 
 
 def _validated(data: Table, sources: Sequence[Source], prefix: str = "") -> Config:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bench.best import check_best
 from bench.config_files import OVERRIDES, Source
 from bench.errors import PluginError, UsageError, unknown
 
@@ -54,6 +56,9 @@ def _check_tables(
         section = sections[key].annotation
         if hasattr(section, "model_fields"):
             _check_section(value, section, dotted, source)
+        elif key == "best":
+            for name, values in value.items():
+                _expect_table(f"{dotted}.{name}", values, source)
         elif key in _PLUGINS:
             for name, options in value.items():
                 _expect_table(f"{dotted}.{name}", options, source)
@@ -152,6 +157,7 @@ def check_names(config: Config, registry: Registry) -> None:
             raise unknown("model", name, config.models)
     for name in config.run.components_by_dataset:
         registry.get("dataset", name)
+    check_best(config, partial(_check_option, registry))
     for key in config.tuning.space:
         head, *rest = key.split(".")
         if head in _PLUGINS:
@@ -166,5 +172,5 @@ def _check_option(registry: Registry, kind: str, name: str, option: str) -> None
     taken = info.options
     if info.error is not None or taken is None or (kind == "dataset" and option in OVERRIDES):
         return
-    if option not in taken:
+    if option and option not in taken:
         raise unknown(f"option of {kind} {name}", option, taken)

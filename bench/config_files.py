@@ -203,6 +203,8 @@ def normalised(data: Table) -> Table:
     tuning = result.get("tuning")
     if isinstance(tuning, Mapping) and isinstance(tuning.get("space"), Mapping):
         result["tuning"] = {**tuning, "space": _flatten(tuning["space"])}
+    if isinstance(best := result.get("best"), Mapping):
+        result["best"] = {k: _flatten(v) if isinstance(v, Mapping) else v for k, v in best.items()}
     presets = result.get("presets")
     if isinstance(presets, Mapping):
         result["presets"] = {

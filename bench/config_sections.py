@@ -125,6 +125,10 @@ class TuningConfig(Section):
     trials: NonNegativeInt
     batch: PositiveInt
     seed: NonNegativeInt
+    storage: str
+    pruning: bool
+    reduction: Annotated[int, Field(ge=2)]
+    first_rung: NonNegativeInt
     space: dict[str, dict[str, Any]]
 
     @field_validator("space")
@@ -149,3 +153,4 @@ class EngineConfig(Section):
     break_even: NonNegativeInt
     products: Literal["auto", "blas", "onednn"]
     replicas: NonNegativeInt
+    ray_gpus: PositiveFloat

@@ -22,6 +22,13 @@ class Interrupted(BenchError):
     """A cell was asked to stop; what it had is saved."""
 
 
+class CannotWrite(Interrupted, OSError):
+    """The results folder takes no more: the disk is full, say, or has become read-only.
+
+    The run ends here, as every other cell would meet the same. What was written before is whole.
+    """
+
+
 class PluginError(UsageError):
     """A plugin that does not import, does not declare what it must, or clashes with another."""
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from bench.cells import Events, run_group
 from bench.config import Config
-from bench.errors import Interrupted
+from bench.errors import CannotWrite, Interrupted
 from bench.grid import Cell
 from bench.grouping import Group
 from bench.registry import Registry
@@ -24,6 +24,9 @@ from bench.store import Row, Store
 from bench.training import Epoch
 from bench.tuning import TrialRecord
 from bench.workshop import Workshop
+
+if TYPE_CHECKING:
+    from bench.ray_cluster import Cluster
 
 
 class Listener(Protocol):
@@ -67,12 +70,23 @@ class Job:
     out: Path
     threads: int
     fresh: bool = False
+    search_only: bool = False
 
     def workshop(self) -> Workshop:
         """The workshop of this process."""
         device = torch.device(self.device)
+        if device.index is not None:
+            torch.cuda.set_device(device)  # graphs are captured on the current one
         registry = Registry(self.plugins)
-        return Workshop(self.config, registry, self.roots, device, self.threads, self.fresh)
+        return Workshop(
+            self.config,
+            registry,
+            self.roots,
+            device,
+            self.threads,
+            self.fresh,
+            self.search_only,
+        )
 
 
 def resolve_device(wanted: str) -> str:
@@ -83,19 +97,34 @@ def resolve_device(wanted: str) -> str:
 
 
 def share_cores(
-    wanted_workers: int, wanted_threads: int, cells: int, device: str, hidden: int
+    wanted_workers: int,
+    wanted_threads: int,
+    cells: int,
+    device: str,
+    hidden: int,
+    cores: int | None = None,
 ) -> tuple[int, int]:
-    """Worker processes and threads for each.
+    """Worker processes and threads for each, on this machine or on one of so many ``cores``.
 
     Cells are small: two of them side by side use two cores better than one cell with two
     threads, whose matrix products are too short to share. Below ``SMALL_LAYER`` units threads
     only wait for each other: on a busy machine, for many times as long as the product takes.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
-    workers = wanted_workers or (1 if device.startswith("cuda") else cores)
+    cores = cores or _cores()
+    workers = wanted_workers or (len(devices(device)) if device.startswith("cuda") else cores)
     workers = max(1, min(workers, cells))
     return workers, wanted_threads or (1 if hidden < SMALL_LAYER else max(1, cores // workers))
+
+
+def _cores() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores or 1
+
+
+def devices(device: str) -> list[str]:
+    """Those that workers share: every GPU of this machine where none is named."""
+    count = torch.cuda.device_count() if device == "cuda" else 1
+    return [device] if count < 2 else [f"cuda:{index}" for index in range(count)]
 
 
 @dataclass
@@ -126,9 +155,18 @@ class Stop:
 
 
 def execute(
-    groups: Sequence[Group], job: Job, workers: int, listener: Listener, workshop: Workshop
+    groups: Sequence[Group],
+    job: Job,
+    workers: int,
+    listener: Listener,
+    workshop: Workshop,
+    cluster: Cluster | None = None,
 ) -> Outcome:
-    """Run ``groups`` here, in ``workshop``, or in ``workers`` processes with one of their own."""
+    """Run ``groups`` here, in ``workshop``, or in ``workers`` processes, or on a Ray cluster."""
+    if cluster is not None:
+        from bench.ray_tasks import on_cluster
+
+        return on_cluster(groups, job, cluster, listener)
     if workers <= 1:
         return _here(groups, workshop, Store(job.out), listener)
     from bench.workers import in_processes
@@ -155,6 +193,8 @@ def _here(groups: Sequence[Group], workshop: Workshop, store: Store, listener: L
                     listener.ended(cell, row)
                     if stop.flag.is_set():
                         return Outcome.INTERRUPTED
+            except CannotWrite:
+                raise
             except Interrupted:
                 return Outcome.INTERRUPTED
     return Outcome.DONE

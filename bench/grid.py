@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from bench.best import best_values
 from bench.config import Config
 from bench.discovery import PluginInfo, as_loaded
 from bench.errors import UsageError, unknown
 from bench.pairs import Pair, pair_up
 from bench.registry import Registry
+from bench.tuning.halving import rungs_of
 
 # Raised when a change to the harness changes the numbers of an unchanged configuration: of its
 # trained model, or of what is then measured on it.
@@ -175,9 +177,14 @@ def make_plan(
             sizes: list[int | None] = [None]
             if pair.varies_with_components:
                 sizes = list(local.components_for(dataset))
-            if settings["tuning"] and "components" in settings["tuning"]["space"]:
-                sizes = sizes[:1]  # the search chooses K
+            names = dataset, pair.prior, pair.posterior
+            best = {} if settings["tuning"] else config.best
+            whole = best_values(best, names, None, fixed)
+            if "components" in settings["tuning"].get("space", whole):
+                sizes = sizes[:1]  # the search chooses K, or has chosen it
             for size in sizes if not pair.reason else sizes[:1]:
+                found = best_values(best, names, size, fixed)
+                own = {**settings, "best": dict(found)} if found else settings
                 for seed in local.run.seeds if not pair.reason else local.run.seeds[:1]:
                     cell = Cell(
                         dataset,
@@ -186,7 +193,7 @@ def make_plan(
                         pair.model,
                         size,
                         seed,
-                        settings,
+                        own,
                         pair.reason,
                     )
                     (skipped if pair.reason else cells).append(cell)
@@ -216,7 +223,7 @@ def cell_settings(
         "dataset": config.options("dataset", dataset),
         "fingerprint": fingerprint,
         "device": device,
-        "sources": {info.kind: _source_hash(info) for info in (prior, posterior, data)},
+        "sources": {info.kind: source_hash(info) for info in (prior, posterior, data)},
         "tuning": tuning_settings(config, pair, components_fixed),
     }
 
@@ -237,15 +244,19 @@ def tuning_settings(config: Config, pair: Pair, components_fixed: bool) -> dict[
         if key.startswith("training.temperature") and not pair.categorical:
             continue  # nothing is relaxed: the trials would differ in nothing
         space[key] = dict(table)
+    pruning = {}
+    if config.tuning.pruning:
+        pruning = {"reduction": config.tuning.reduction, "rungs": rungs_of(config)}
     return {
         "trials": config.tuning.trials,
         "batch": config.tuning.batch,
         "seed": config.tuning.seed,
+        "pruning": pruning,
         "space": space,
     }
 
 
-def _source_hash(info: PluginInfo) -> str:
+def source_hash(info: PluginInfo) -> str:
     """A plugin whose code changed makes new cells."""
     if info.path is None or not info.path.is_file():
         return ""

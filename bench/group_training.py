@@ -12,11 +12,13 @@ import torch
 from bench.config import Config
 from bench.engine.replica import Epoch, Progress, Replica, TrainingFailed
 from bench.errors import Interrupted, first_line
-from bench.files import atomic_write, write_json, write_text
+from bench.files import write_json, write_text
 from bench.grid import Cell
 from bench.grouping import CHECKPOINT, Group, settings_of
 from bench.loading import keep_plugins
+from bench.memory_limits import out_of_memory
 from bench.model import Model
+from bench.model_files import keep_model
 from bench.products import choose_kernels
 from bench.store import Store
 from bench.training import ReplicaTrainer
@@ -58,19 +60,30 @@ def train_group(
     Raises:
         Interrupted: the run was asked to stop; the group's state is saved.
     """
+    checkpoint = store.folder(group[0].id) / CHECKPOINT
+    begun = _stamp(checkpoint)
     try:
         return _together(group, workshop, store, tuned, watch)
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
-        if len(group) == 1 or (store.folder(group[0].id) / CHECKPOINT).exists():
+        # Nothing was added to what an earlier run has saved, perhaps on a larger machine: together
+        # the seeds would never get further here.
+        stuck = out_of_memory(error) and _stamp(checkpoint) == begun
+        if len(group) == 1 or (checkpoint.exists() and not stuck):
             # What was trained so far is kept, and the next run goes on from it.
             return dict.fromkeys((cell.id for cell in group), error)
+        checkpoint.unlink(missing_ok=True)
         watch.notice(f"its {len(group)} seeds train one after the other: {first_line(error)}")
     found: dict[str, Trained | Exception] = {}
     for cell in group:
         found |= train_group((cell,), workshop, store, tuned, watch)
     return found
+
+
+def _stamp(path: Path) -> int:
+    """When a file was last written; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def _together(
@@ -105,7 +118,13 @@ def _together(
         replicas.append(Replica(model, config.training, cell.seed))
     by_seed = {cell.seed: cell for cell in group}
     trainer = ReplicaTrainer(
-        replicas, workshop.pixels(leader.dataset), mode, checkpoint, watch.notice, kernels
+        replicas,
+        workshop.pixels(leader.dataset),
+        mode,
+        checkpoint,
+        watch.notice,
+        kernels,
+        owner=" ".join(cell.training_id for cell in group),
     )
     trainer.run(lambda replica, epoch: watch.epoch(by_seed[replica.seed], epoch), watch.stop)
     trainer.save()  # a run that is killed before the models are written need not train again
@@ -122,7 +141,7 @@ def _together(
         for cell, replica in zip(group, replicas, strict=True)
         if not store.finished(cell)  # its row describes the model that is there
     }
-    checkpoint.unlink()  # what has failed begins anew the next time
+    checkpoint.unlink(missing_ok=True)  # what has failed begins anew the next time
     return kept
 
 
@@ -134,11 +153,8 @@ def _keep(
     if progress.failure:
         return TrainingFailed(progress.failure)
     _write_history(folder / "history.csv", progress.history)
-    with atomic_write(folder / "model.pt") as stream:
-        weights = replica.model.state_dict()
-        torch.save({name: value.cpu() for name, value in weights.items()}, stream)
     facts = _facts(progress) | facts
-    write_json(folder / "training.json", facts)
+    keep_model(folder, cell.training_id, replica.model.state_dict(), facts)
     store.keep_trained(cell)
     return Trained(replica.model, facts)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
+from bench.engine.steps import Mode
+from bench.files import read_json
 from bench.grid import Cell
+from bench.products import Kernels
 from bench.store import Store
 
 Group = tuple[Cell, ...]
@@ -59,12 +61,18 @@ def recorded(cell: Cell, store: Store) -> tuple[int, ...]:
 
 
 def settings_of(cell: Cell, store: Store) -> dict[str, Any]:
-    """What ``config.json`` in the cell's folder says; empty where there is none."""
-    try:
-        found = json.loads((store.folder(cell.id) / "config.json").read_text())
-    except (OSError, json.JSONDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    """What ``config.json`` in the cell's folder says; empty where there is no sound one."""
+    found = read_json(store.folder(cell.id) / "config.json")
+    return found if isinstance(found, dict) and all(_sound(found)) else {}
+
+
+def _sound(found: Mapping[str, Any]) -> Iterator[bool]:
+    """Whether each setting that a training goes on with is one that it could have begun with."""
+    group, threads = found.get("group", []), found.get("threads", 1)
+    yield isinstance(group, list) and all(type(seed) is int for seed in group)
+    yield type(threads) is int and threads > 0
+    yield found.get("mode", "eager") in get_args(Mode)
+    yield found.get("products", "blas") in get_args(Kernels)
 
 
 def whole_groups(cells: Sequence[Cell], store: Store) -> list[Group]:

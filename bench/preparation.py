@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,7 +17,11 @@ from bench.grid import Cell, Plan, make_plan, select_datasets
 from bench.grouping import Group, make_groups
 from bench.registry import Registry
 from bench.store import Store
+from bench.tuning.storage import Storage
 from bench.workshop import Workshop
+
+if TYPE_CHECKING:  # Ray is an extra
+    from bench.ray_cluster import Cluster
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Request:
         flags: other flags by dotted key; None where not given.
         workers: processes; 0 decides from the machine.
         fresh: train finished cells again.
+        ray: the address of a Ray cluster to run on; None for this machine.
     """
 
     preset: str | None
@@ -41,6 +46,7 @@ class Request:
     flags: Mapping[str, Any]
     workers: int = 0
     fresh: bool = False
+    ray: str | None = None
 
     def config(self) -> Config:
         """The settings that this request means."""
@@ -68,6 +74,7 @@ class Prepared:
         job: what a worker needs.
         workshop: the main process's own, with the data loaded.
         workers: processes.
+        cluster: where they are, if not on this machine.
     """
 
     config: Config
@@ -77,6 +84,7 @@ class Prepared:
     job: Job
     workshop: Workshop
     workers: int
+    cluster: Cluster | None = None
 
 
 def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
@@ -93,12 +101,17 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     config = request.config()
     _check_plugins(registry, config, notice)
     check_names(config, registry)
-    device = _check_device(config.engine.device)
+    cluster = _join_cluster(request, config)
+    wanted = config.engine.device
+    device = cluster.device(wanted) if cluster else _check_device(wanted)
     roots = tuple(Path(folder) for folder in config.run.data_dirs)
-    workshop = Workshop(config, registry, roots, torch.device(device))
+    here = "cpu" if cluster else device
+    workshop = Workshop(config, registry, roots, torch.device(here))
 
+    if config.tuning.trials:
+        Storage.at(config.tuning.storage, Path(config.run.out)).check()
     names = select_datasets(config, registry)
-    _check_data(registry, config, names, roots)
+    check_data(registry, config, names, roots)
     plan = make_plan(
         config,
         registry,
@@ -115,20 +128,47 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     store = Store(out, create=False)
     todo = tuple(c for c in plan.cells if request.fresh or not store.finished(c))
     hidden = max(config.for_dataset(name).model.hidden for name in names)
-    workers, _ = share_cores(request.workers, config.engine.threads, len(todo), device, hidden)
+    slots, cores = cluster.slots(device) if cluster else (request.workers, None)
+    workers, _ = share_cores(slots, config.engine.threads, len(todo), device, hidden, cores)
     if config.engine.mode == "graph" and not device.startswith("cuda"):
         notice("engine.mode = graph needs a CUDA device: steps run eagerly")
     sizes = {
-        name: workshop.replicas(name, config.for_dataset(name), len(todo), workers)
+        name: workshop.replicas(name, config.for_dataset(name), len(todo), workers, device)
         for name in names
     }
     groups = make_groups(todo, sizes, None if request.fresh else store)
     workers, threads = share_cores(
-        min(workers, len(groups)), config.engine.threads, len(groups), device, hidden
+        min(workers, len(groups)), config.engine.threads, len(groups), device, hidden, cores
     )
+    if cluster:
+        threads = cluster.most_threads(threads) if not config.engine.threads else threads
+        resources = cluster.resources(threads, device)
+        if not cluster.fits(resources):
+            notice(f"no node of the Ray cluster offers {resources} now: waiting for one that does")
     workshop.threads, workshop.fresh = threads, request.fresh
     job = Job(config, registry.plugins, roots, device, out, threads, request.fresh)
-    return Prepared(config, plan, todo, groups, job, workshop, workers)
+    return Prepared(config, plan, todo, groups, job, workshop, workers, cluster)
+
+
+def _join_cluster(request: Request, config: Config) -> Cluster | None:
+    if request.ray is None:
+        return None
+    if request.workers:
+        raise UsageError(
+            f"--workers {request.workers} does not go with --ray: how many groups run at once "
+            "follows from the cluster's cores and GPUs. Leave it out; see engine.threads and "
+            "engine.ray_gpus."
+        )
+    try:
+        from bench.ray_cluster import connect
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise UsageError(
+            "--ray needs Ray, which is not installed here and must be on every node: "
+            "python -m pip install 'vae-prior-bench[ray]'"
+        ) from error
+    return connect(request.ray, config.engine.ray_gpus)
 
 
 def _check_plugins(registry: Registry, config: Config, notice: Callable[[str], None]) -> None:
@@ -163,10 +203,14 @@ def _check_device(wanted: str) -> str:
     return device
 
 
-def _check_data(
+def check_data(
     registry: Registry, config: Config, names: Sequence[str], roots: Sequence[Path]
 ) -> None:
-    """Report every missing dataset at once, with what would fix it."""
+    """Report every missing dataset at once, with what would fix it.
+
+    Raises:
+        UsageError: some are missing, or do not take their options.
+    """
     problems = []
     for name in names:
         plugin, options = registry.load("dataset", name), config.options("dataset", name)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
 from bench import __version__
+from bench.best_file import write_best
 from bench.estimate import estimate
 from bench.execution import Outcome, execute
 from bench.grid import Cell
@@ -51,17 +53,26 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
         estimate(prepared, console)
         return EXIT_OK
     store = Store(prepared.job.out)
+    job = prepared.job
+    if prepared.cluster is not None and prepared.todo:
+        from bench.ray_nodes import check_nodes
+
+        job = check_nodes(prepared.cluster, job, prepared.todo, notice)
     store.skip(prepared.plan.skipped)
     store.write_results()
 
     outcome = Outcome.DONE
     if prepared.todo:
-        outcome = _train(prepared, request, store, console, notice)
+        outcome = carry_out(replace(prepared, job=job), request, store, console, notice)
+    config = prepared.config
     mine = {cell.id for cell in prepared.plan.cells}
     rows = [row for row in store.rows() if row["cell"] in mine]
     lines = summarise(rows)
     mark_best(lines, store)
     to_terminal(lines, console)
+    if config.tuning.trials and (path := write_best(store, config, prepared.plan.cells)):
+        said = f"best settings: {path} (train them: bench run --config {path})"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
     where = f"results: {store.out / 'results.csv'}"
     console.print(where, markup=False, highlight=False, soft_wrap=True)
     if outcome is Outcome.INTERRUPTED:
@@ -87,7 +98,8 @@ def show_plan(prepared: Prepared, console: Console) -> None:
     if plan.skipped:
         text += f"; {len({(c.prior, c.posterior) for c in plan.skipped})} pairs skipped"
     console.print(
-        f"{text}; {prepared.workers} worker(s) with {job.threads} thread(s) on {job.device}",
+        f"{text}; {prepared.workers} worker(s) with {job.threads} thread(s) on {job.device}"
+        + (f", Ray at {prepared.cluster.address}" if prepared.cluster else ""),
         highlight=False,
     )
     reasons = {f"{c.prior} x {c.posterior}": c.reason for c in plan.skipped}
@@ -96,13 +108,23 @@ def show_plan(prepared: Prepared, console: Console) -> None:
         console.print(said, style="dim", markup=False, highlight=False)
 
 
-def _train(
+def carry_out(
     prepared: Prepared,
     request: Request,
     store: Store,
     console: Console,
     notice: Any,
+    recorder: Callable[..., Recorder] | None = None,
+    command: str = "run",
 ) -> Outcome:
+    """Do what is left of a plan, shown and tracked.
+
+    Args:
+        prepared, request, store, console: what, as whom and where.
+        notice: hears what is worth knowing.
+        recorder: makes what hears the cells; None for a ``Recorder``.
+        command: names the run in the tracking store.
+    """
     config = prepared.config
     tracker = Tracker(
         uri=config.tracking.uri,
@@ -118,7 +140,7 @@ def _train(
     names = dict.fromkeys(cell.dataset for cell in prepared.plan.cells)
     inputs = {name: dataset_input(prepared.workshop.data(name)) for name in names}
     tracker.start(
-        time.strftime("bench run %Y-%m-%d %H:%M:%S"),
+        time.strftime(f"bench {command} %Y-%m-%d %H:%M:%S"),
         {
             "datasets": ", ".join(names),
             "cells": len(prepared.plan.cells),
@@ -134,9 +156,16 @@ def _train(
     outcome = Outcome.INTERRUPTED
     try:
         with Display(console, prepared.todo, epochs) as display:
-            listener = Recorder(display, tracker, store, tags, inputs, prepared.workshop.registry)
+            listener = (recorder or Recorder)(
+                display, tracker, store, tags, inputs, prepared.workshop.registry
+            )
             outcome = execute(
-                prepared.groups, prepared.job, prepared.workers, listener, prepared.workshop
+                prepared.groups,
+                prepared.job,
+                prepared.workers,
+                listener,
+                prepared.workshop,
+                prepared.cluster,
             )
     finally:
         statuses = {Outcome.DONE: "FINISHED", Outcome.INCOMPLETE: "FAILED"}
@@ -216,7 +245,7 @@ class Recorder:
     def ended(self, cell: Cell, row: Row) -> None:
         """A cell is finished or has failed: its row is on disk already."""
         self.display.ended(cell, row)
-        self.store.write_results()
+        self.store.refresh_results()
         numbers = {
             name: float(value)
             for name, value in row.items()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,9 +11,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bench.errors import Interrupted, UsageError
-from bench.files import write_json, write_text
+from bench.errors import CannotWrite, Interrupted, UsageError
+from bench.files import read_json, sweep, write_json, write_text
 from bench.grid import Cell
+from bench.model_files import facts_of
+from bench.results_file import ResultsFile, place
+from bench.results_file import Row as Row
+from bench.tensors import Refused
 
 COLUMNS = (
     "cell", "dataset", "prior", "posterior", "model", "components", "seed", "status", "reason",
@@ -25,13 +27,16 @@ COLUMNS = (
     "categories_used", "category_information", "assignment", "purity", "purity_se",
     "purity_chance", "purity_corrected", "nmi", "ari", "active_units", "collapsed",
     "setting", "dataset_fingerprint",
-    "evaluation_seconds", "threads", "products", "engine_mode", "replicas",
+    "evaluation_seconds", "evaluation_chunk", "threads", "products", "engine_mode", "replicas",
+    "tuned",
     # how far the bounds can be trusted
     "nelbo_mc_se", "nll_mc_se", "ess", "max_weight_share", "pareto_high", "weights_trusted",
     "nll_rb", "nll_rb_se", "nll_rb_mc_se", "rb_samples", "rb_ess", "rb_max_weight_share",
     "rb_pareto_high", "rb_weights_trusted",
     # the same bounds at fewer samples
     "nll_1", "nll_10", "nll_100", "nll_1000", "nll_rb_1", "nll_rb_10", "nll_rb_100",
+    # by how much the relaxed objective of training lies below the bound
+    "relaxed_gap", "relaxed_gap_se", "relaxed_temperature",
     # the decomposition of the ELBO
     "decomposition_points", "A", "A_se", "B1", "B1_se", "B2", "C1", "C1_se", "C2", "T1", "T1_se",
     "I_z_c", "I_z_c_se", "I_zc_x", "I_zc_x_se", "I_ceiling", "at_ceiling", "decomposition_gap",
@@ -69,8 +74,6 @@ COLLAPSED_BELOW = 0.1
 TRAINED = ("model.pt", "history.csv", "training.json")
 """The files that training leaves in a cell's folder."""
 
-Row = dict[str, Any]
-
 
 class Store:
     """The folder of ``--out``.
@@ -84,18 +87,24 @@ class Store:
 
     def __init__(self, out: Path, *, create: bool = True) -> None:
         self.out = out
+        self._results = ResultsFile(self, COLUMNS)
         if create:
             self._make_writable()
 
     def _make_writable(self) -> None:
         try:
-            (self.out / "cells").mkdir(parents=True, exist_ok=True)
-            write_text(self.out / "cells" / ".writable", "")
-            (self.out / "cells" / ".writable").unlink()
+            (self.out / ".locks").mkdir(parents=True, exist_ok=True)
+            with self.alone():
+                for folder in (self.out / "cells", self.out / "trained"):
+                    folder.mkdir(exist_ok=True)
+                    write_text(folder / ".writable", "")
+                    (folder / ".writable").unlink()
         except OSError as error:
+            cause = error.__cause__ if isinstance(error, CannotWrite) else error
             raise UsageError(
-                f"--out {self.out} cannot be written ({error.strerror or error}). Expected a "
-                "folder that this user may write; choose another with --out DIR."
+                f"--out {self.out} cannot be written ({getattr(cause, 'strerror', cause)}). "
+                "Expected a folder on a disk with room that this user may write; choose another "
+                "with --out DIR."
             ) from error
 
     def folder(self, cell_id: str) -> Path:
@@ -110,12 +119,14 @@ class Store:
         """
         path = self.folder(cell_id) / "row.json"
         try:
-            found: Row = json.loads(path.read_text())
-        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+            found: Row = json.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
             return None
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
-        return found if isinstance(found, dict) and "status" in found else None
+        # A row of another cell is no row: somebody has copied a folder.
+        mine = isinstance(found, dict) and found.get("cell") == cell_id
+        return found if mine and "status" in found else None
 
     @contextmanager
     def hold(self, cell: Cell, stop: Callable[[], bool] = lambda: False) -> Iterator[None]:
@@ -139,31 +150,35 @@ class Store:
         finally:
             lock.release()
 
-    def trained(self, cell: Cell) -> Path | None:
+    def trained(self, cell: Cell, notice: Callable[[str], None] = lambda _: None) -> Path | None:
         """The folder of a cell whose trained model serves this one too, if there is such a one.
 
-        Cells that differ only in how they are evaluated share their training.
+        Cells that differ only in how they are evaluated share their training. A model that was
+        damaged or changed, or is of another training, is none: ``notice`` is told.
         """
         try:
             owner = (self.out / "trained" / cell.training_id).read_text().strip()
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return None
         folder = self.folder(owner)
-        return folder if all((folder / name).is_file() for name in TRAINED) else None
+        if not owner.isalnum() or not all((folder / name).is_file() for name in TRAINED):
+            return None
+        try:
+            facts_of(folder, cell.training_id)
+        except Refused as error:
+            notice(f"trains anew: {error}")
+            return None
+        return folder
 
     def keep_trained(self, cell: Cell) -> None:
         """Offer the cell's trained model, all of whose files are written, to ``trained``."""
-        path = self.out / "trained" / cell.training_id
-        path.parent.mkdir(exist_ok=True)
-        write_text(path, cell.id + "\n")
+        with self.alone():
+            write_text(self.out / "trained" / cell.training_id, cell.id + "\n")
 
     def labels(self, cell_id: str) -> list[Row]:
         """The per-label purity of a cell; empty where it has none."""
-        try:
-            found: list[Row] = json.loads((self.folder(cell_id) / "purity.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return []
-        return found
+        found = read_json(self.folder(cell_id) / "purity.json")
+        return found if isinstance(found, list) else []
 
     def finished(self, cell: Cell) -> bool:
         """Whether the cell need not be trained again."""
@@ -178,20 +193,20 @@ class Store:
 
     def skip(self, cells: Iterable[Cell]) -> None:
         """Record the cells that have no meaning, with their reasons."""
-        path = self.out / "skipped.json"
-        known = self._skipped()
-        for cell in cells:  # a pair is skipped whatever its settings: one row, the last run's
-            pair = f"{cell.dataset} {cell.prior} {cell.posterior}"
-            known[pair] = {**names_of(cell), "status": "skipped", "reason": cell.reason}
-        if known:
-            write_json(path, known)
+        with self.alone():
+            known = self.skipped()
+            for cell in cells:  # a pair is skipped whatever its settings: one row, the last run's
+                pair = f"{cell.dataset} {cell.prior} {cell.posterior}"
+                known[pair] = {**names_of(cell), "status": "skipped", "reason": cell.reason}
+            if known:
+                write_json(self.out / "skipped.json", known)
 
-    def _skipped(self) -> dict[str, Row]:
-        try:
-            known = json.loads((self.out / "skipped.json").read_text())
-        except (OSError, json.JSONDecodeError):
+    def skipped(self) -> dict[str, Row]:
+        """The rows of cells that have no meaning, by what they are."""
+        known = read_json(self.out / "skipped.json")
+        if not isinstance(known, dict) or not all(isinstance(row, dict) for row in known.values()):
             return {}  # made anew by the next run
-        return known if isinstance(known, dict) else {}
+        return known
 
     def forget(self, cell: Cell) -> None:
         """Remove all that is known of a cell (``--fresh``)."""
@@ -204,18 +219,24 @@ class Store:
             row = self.row(folder.parent.name)
             if row is not None:
                 found.append(row)
-        found.extend(self._skipped().values())
-        keys = ("dataset", "prior", "posterior", "components", "seed")
-        return sorted(found, key=lambda row: [_sortable(row.get(key)) for key in keys])
+        found.extend(self.skipped().values())
+        return sorted(found, key=place)
 
     def write_results(self) -> None:
         """Write results.csv anew from the cells' rows, atomically."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        for row in self.rows():
-            writer.writerow({key: _cell_text(row.get(key)) for key in COLUMNS})
-        write_text(self.out / "results.csv", text.getvalue())
+        self._results.write()
+
+    def refresh_results(self) -> None:
+        """Write results.csv anew if that costs little: the rows themselves are on disk."""
+        self._results.refresh()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One process at a time writes what all share: a slow one would undo a quick one's."""
+        with FileLock(self.out / ".locks" / "results.lock"):
+            for folder in (self.out, self.out / "cells", self.out / "trained"):
+                sweep(folder)
+            yield
 
 
 def names_of(cell: Cell) -> Row:
@@ -231,17 +252,3 @@ def names_of(cell: Cell) -> Row:
         "setting": cell.setting,
         "dataset_fingerprint": cell.settings["fingerprint"],
     }
-
-
-def _sortable(value: Any) -> tuple[bool, Any]:
-    return (value is not None, value if value is not None else 0)
-
-
-def _cell_text(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return repr(round(value, 6))
-    return value

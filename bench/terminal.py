@@ -117,6 +117,8 @@ class Display:
     def trial(self, cell: Cell, record: TrialRecord) -> None:
         """A trial of a cell's search has ended."""
         value = "failed" if record.value is None else f"nelbo {-record.value:.2f}"
+        if record.state == "pruned":
+            value += f", pruned after epoch {record.epochs}"
         self._say(f"  trial {record.number} of {cell.label}: {value} {record.params}")
 
     def notice(self, cell: Cell, text: str) -> None:
@@ -127,7 +129,9 @@ class Display:
         """A cell is finished or has failed."""
         self.running.pop(cell.id, None)
         self.ended_count += 1
-        if row["status"] == "ok":
+        if row["status"] == "ok" and "nelbo" not in row:
+            text = f"searched: nelbo {-row['validation_bound']:.2f} on the validation data"
+        elif row["status"] == "ok":
             mark = " collapsed" if row.get("collapsed") else ""
             text = f"nelbo {row['nelbo']:.2f} ± {row['nelbo_se']:.2f}{mark}"
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from torch import Tensor
 from bench.engine.adam import Adam
 from bench.engine.batches import Pixels, blocks, epoch_generator
 from bench.engine.choice import make_steps
+from bench.engine.pace import Pace
 from bench.engine.population import NotStackable, Population
 from bench.engine.replica import (
     Epoch,
@@ -32,9 +33,9 @@ from bench.engine.replica import (
 )
 from bench.engine.steps import Eager, Mode
 from bench.errors import Interrupted
-from bench.files import atomic_write
 from bench.joint import Values
 from bench.products import Kernels, choose_kernels, multiplying_by
+from bench.tensors import Refused, read_tensors, write_tensors
 
 __all__ = ["Epoch", "Pixels", "Progress", "Replica", "ReplicaTrainer", "TrainingFailed"]
 
@@ -66,6 +67,8 @@ class ReplicaTrainer:
         checkpoint: where the state is kept while training; None for none.
         notice: told in one line what had to be done otherwise than asked.
         kernels: what multiplies on a CPU; None for the faster of those that are there.
+        owner: what the checkpoint is of; one of something else is refused, and training begins
+            anew.
 
     Raises:
         NotStackable: the models or their settings differ in more than replicas may.
@@ -79,9 +82,10 @@ class ReplicaTrainer:
         checkpoint: Path | None = None,
         notice: Callable[[str], None] = lambda _: None,
         kernels: Kernels | None = None,
+        owner: str = "",
     ) -> None:
         self.replicas, self.pixels, self.mode = list(replicas), pixels, mode
-        self.checkpoint, self.notice = checkpoint, notice
+        self.checkpoint, self.notice, self.owner = checkpoint, notice, owner
         self.device = pixels.train.device
         self.kernels = kernels or choose_kernels("auto", self.device.type)
         first = self.replicas[0]
@@ -89,9 +93,7 @@ class ReplicaTrainer:
         fixed = torch.Generator(self.device).manual_seed(VALIDATION_SEED)
         self.validation_noise = first.model.noise((len(pixels.validation),), fixed)
         self.number = 0
-        if checkpoint is not None and checkpoint.exists():
-            self._restore(checkpoint)
-        else:
+        if checkpoint is None or not self._restored(checkpoint):
             self._pack(self.replicas)
 
     def run(
@@ -106,19 +108,26 @@ class ReplicaTrainer:
         Raises:
             Interrupted: ``stop`` answered True after an epoch; the state is saved.
         """
-        saved = time.monotonic()
+        pace = Pace(self.config.checkpoint_seconds)
         while not self.finished():
             for replica, record in self.epoch():
                 on_epoch(replica, record)
             if stop():
                 self.save()
                 raise Interrupted(f"stopped after epoch {self.number}")
-            if time.monotonic() - saved > self.config.checkpoint_seconds:
-                self.save()
-                saved = time.monotonic()
+            if pace.due():
+                with pace.saving():
+                    self.save()
         for replica in self.replicas:
             if replica.best:
                 replica.model.load_state_dict(replica.best)
+
+    def drop(self, replicas: Collection[Replica]) -> None:
+        """Stop these; the program is made smaller at once, however its steps run."""
+        for replica in replicas:
+            replica.progress.dropped = True
+        if replicas:
+            self._repack(least=1.0)
 
     def finished(self) -> bool:
         """Whether every replica has stopped."""
@@ -131,8 +140,8 @@ class ReplicaTrainer:
         number = self.number + 1
         beta = [beta_at(number, r.config.warmup_epochs) for r in self.packed]
         temperature = [temperature_at(number, r.config) for r in self.packed]
-        total, steps = self.steps_of(number, beta, temperature)
-        losses = (total / steps).tolist()  # the only synchronisation of an epoch, with validation
+        steps = self.steps_of(number, beta, temperature)  # (S, R)
+        losses = steps.mean(0).tolist()  # the only synchronisation of an epoch, with validation
         with multiplying_by(self.kernels):
             bounds, errors = validation_bound(
                 self.population, self.pixels.validation, self.validation_noise
@@ -153,24 +162,19 @@ class ReplicaTrainer:
                 temperature[index],
                 seconds,
             )
-            replica.note(record, partial(self.population.state, index))
+            replica.note(record, partial(self.population.state, index), steps[:, index])
             if not replica.progress.failure:
                 found.append((replica, record))
         return found
 
-    def steps_of(
-        self, number: int, beta: Sequence[float], temperature: Sequence[float]
-    ) -> tuple[Tensor, int]:
-        """The steps of one epoch: the sum of the objectives (R,), not waited for, and the count."""
+    def steps_of(self, number: int, beta: Sequence[float], temperature: Sequence[float]) -> Tensor:
+        """The steps of one epoch: their objectives, (S, R) in float64, not waited for."""
         like = self.optimiser.rates
         betas, temperatures = like.new_tensor(beta), like.new_tensor(temperature)
         generators = [epoch_generator(r.seed, number, self.device) for r in self.packed]
-        total, steps = torch.zeros_like(like, dtype=torch.float64), 0
         model, size = self.packed[0].model, self.config.batch_size
-        for block in blocks(model, self.pixels, size, generators):
-            total += self.steps.run(block, betas, temperatures)
-            steps += len(block)
-        return total, steps
+        prepared = blocks(model, self.pixels, size, generators)
+        return torch.cat([self.steps.run(block, betas, temperatures) for block in prepared])
 
     def save(self) -> None:
         """Write the whole state to the checkpoint, atomically."""
@@ -181,11 +185,24 @@ class ReplicaTrainer:
             {"index": self.replicas.index(replica), "model": model, "optimiser": optimiser}
             for replica, model, optimiser in self._unpacked()
         ]
-        with atomic_write(self.checkpoint) as stream:
-            torch.save({"number": self.number, "replicas": kept, "packed": packed}, stream)
+        state = {"number": self.number, "replicas": kept, "packed": packed}
+        write_tensors(self.checkpoint, state, self.owner)
 
-    def _restore(self, path: Path) -> None:
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+    def _restored(self, path: Path) -> bool:
+        """Whether there was a checkpoint to go on from; one that is refused is put aside."""
+        if not path.exists():
+            return False
+        try:
+            state = read_tensors(path, self.owner, self.device)
+        except Refused as error:
+            aside = path.with_suffix(".refused")
+            path.replace(aside)
+            self.notice(f"trains from its first epoch: {error}; it is kept as {aside.name}")
+            return False
+        self._restore(state)
+        return True
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.number = state["number"]
         for replica, kept in zip(self.replicas, state["replicas"], strict=True):
             replica.best = kept["best"]
@@ -218,9 +235,12 @@ class ReplicaTrainer:
         eager = Eager(self.population, self.optimiser, self.config.precision, self.kernels, shared)
         self.steps = make_steps(self.mode, eager, self.notice)
 
-    def _repack(self) -> None:
+    def _repack(self, least: float = REPACK) -> None:
+        """Leave out what has stopped; compiled and captured steps wait for the ``least`` share."""
         alive = [not replica.finished() for replica in self.packed]
-        if all(alive) or (self.mode != "eager" and sum(alive) > REPACK * len(alive)):
+        if all(alive) or (self.mode != "eager" and sum(alive) > least * len(alive)):
+            return
+        if not any(alive):
             return
         kept = [part for part, going in zip(self._unpacked(), alive, strict=True) if going]
         for replica, model, _ in kept:

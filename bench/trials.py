@@ -1,21 +1,28 @@
-"""Trials of a search: those of one shape train as one program."""
+"""Trials of a search: those of one shape train as one program, which shrinks at every rung."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
+
+from bench.config import Config
 from bench.engine.replica import Epoch, Replica, TrainingFailed
 from bench.errors import BenchError, Interrupted
 from bench.grid import Cell
+from bench.products import choose_kernels
 from bench.training import ReplicaTrainer
-from bench.tuning import Proposal
+from bench.tuning.records import Proposal, Standing
 from bench.workshop import Workshop
 
 # Trials train on seeds of their own, so that the reported seeds are fresh to the chosen setting.
 TRIAL_SEED = 1_000_000
 
-Result = float | BenchError
 OnEpoch = Callable[[int, Epoch], None]
 
 
@@ -25,75 +32,164 @@ class Trials:
     Args:
         cell: whose settings are searched.
         workshop: what models are made with.
+        on_start: told of each trial that begins.
         on_epoch: told of each epoch, with the number of its trial.
         stop: whether to end after an epoch.
+        checkpoints: the folder that keeps what trains; None for none.
     """
 
     def __init__(
-        self, cell: Cell, workshop: Workshop, on_epoch: OnEpoch, stop: Callable[[], bool]
+        self,
+        cell: Cell,
+        workshop: Workshop,
+        on_start: Callable[[Proposal], None],
+        on_epoch: OnEpoch,
+        stop: Callable[[], bool],
+        checkpoints: Path | None = None,
     ) -> None:
-        self.cell, self.workshop, self.on_epoch, self.stop = cell, workshop, on_epoch, stop
+        self.cell, self.workshop = cell, workshop
+        self.on_start, self.on_epoch, self.stop = on_start, on_epoch, stop
+        self.checkpoints = checkpoints
+        # Sums depend on how they are split: what was begun goes on in the same way.
+        self.facts: dict[str, Any] = {"threads": workshop.threads, "products": workshop.kernels}
+        pruning = cell.settings["tuning"].get("pruning") or {}
+        self.reduction: int = pruning.get("reduction", 1)
+        self.rungs: Sequence[int] = pruning.get("rungs", [])
 
-    def __call__(self, proposals: Sequence[Proposal]) -> list[Result]:
-        """The bound of every proposal, or why it has none.
+    def settings(self, proposal: Proposal) -> tuple[Config, int | None]:
+        """The configuration and K of a trial."""
+        return self.workshop.settings(self.cell, proposal.params)
 
-        Raises:
-            Interrupted: ``stop`` answered True.
-        """
-        found: dict[int, Result] = {}
-        for group in self._alike(proposals):
-            found |= self._train(group)
-        return [found[proposal.number] for proposal in proposals]
-
-    def _alike(self, proposals: Sequence[Proposal]) -> Iterator[list[Proposal]]:
-        """Proposals that may train together: they differ in nothing that a step's shape shows."""
+    def parts(self, proposals: Sequence[Proposal]) -> list[list[Proposal]]:
+        """Those may train together that differ in nothing that a step's shape shows."""
         groups: dict[Any, list[Proposal]] = {}
         for proposal in proposals:
-            config, components = self.workshop.settings(self.cell, proposal.params)
+            config, components = self.settings(proposal)
             training = config.training
             shared = training.batch_size, training.precision, training.normalise_gradients
             shape = config.model.latent_dim, config.model.hidden, components
             groups.setdefault((shared, shape), []).append(proposal)
+        found = []
         for group in groups.values():
-            config, _ = self.workshop.settings(self.cell, group[0].params)
+            config, _ = self.settings(group[0])
             size = self.workshop.replicas(self.cell.dataset, config, len(proposals), 1)
-            for start in range(0, len(group), size):
-                yield group[start : start + size]
-
-    def _train(self, group: Sequence[Proposal]) -> dict[int, Result]:
-        try:
-            return self._together(group)
-        except (Interrupted, KeyboardInterrupt):
-            raise
-        except Exception as error:  # out of memory, say: this setting fails, not the search
-            if len(group) == 1:
-                failed = error if isinstance(error, BenchError) else _failure(error)
-                return {group[0].number: failed}
-        found: dict[int, Result] = {}
-        for proposal in group:
-            found |= self._train([proposal])
+            found += [group[start : start + size] for start in range(0, len(group), size)]
         return found
 
-    def _together(self, group: Sequence[Proposal]) -> dict[int, Result]:
+    def start(self, proposals: Sequence[Proposal]) -> Together:
+        """The trials as one program."""
+        for proposal in proposals:
+            self.on_start(proposal)
+        return Together(self, proposals)
+
+    def checkpoint(self, proposals: Sequence[Proposal]) -> Path | None:
+        """Where these trials, with these settings, are kept while they train."""
+        if self.checkpoints is None:
+            return None
+        content = [self.cell.training_id, self.facts, [[p.number, p.params] for p in proposals]]
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return self.checkpoints / f"{digest[:16]}.pt"
+
+
+class Together:
+    """Trials that train as one program; where that cannot be done, one after the other."""
+
+    def __init__(self, trials: Trials, proposals: Sequence[Proposal]) -> None:
+        self.trials, self.proposals = trials, list(proposals)
+        self.checkpoint = trials.checkpoint(proposals)
+        self.trainer: ReplicaTrainer | None = None
+        self.dropped: set[int] = set()
+        self.alone: list[Together] = []
+        self.failure = ""
+        self._saved = time.monotonic()
+
+    def advance(self, epoch: int | None) -> Mapping[int, Standing]:
+        """Train to the end of an epoch; how each trial stands.
+
+        Raises:
+            Interrupted: ``stop`` answered True; the state is saved.
+        """
+        if not self.alone and not self.failure:
+            try:
+                return self._advance(epoch)
+            except (Interrupted, KeyboardInterrupt):
+                raise
+            except Exception as error:  # out of memory, say: this setting fails, not the search
+                self.trainer = None
+                if len(self.proposals) == 1:
+                    failed = error if isinstance(error, BenchError) else _failure(error)
+                    self.failure = str(failed) or type(failed).__name__
+                else:
+                    self.alone = [Together(self.trials, [p]) for p in self.proposals]
+                    self.drop(self.dropped)
+        if self.failure:
+            return {self.proposals[0].number: Standing(0.0, ended=True, failure=self.failure)}
+        found: dict[int, Standing] = {}
+        for one in self.alone:
+            if not one.dropped:
+                found |= one.advance(epoch)
+        return found
+
+    def drop(self, numbers: Collection[int]) -> None:
+        """Stop these trials, and make the program smaller."""
+        mine = {p.number for p in self.proposals} & set(numbers)
+        self.dropped |= mine
+        for one in self.alone:
+            one.drop(mine)
+        if self.trainer is not None:
+            by_seed = {replica.seed - TRIAL_SEED: replica for replica in self.trainer.replicas}
+            self.trainer.drop([by_seed[number] for number in mine])
+
+    def close(self) -> None:
+        """The results are stored."""
+        for one in self.alone:
+            one.close()
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
+
+    def _advance(self, epoch: int | None) -> dict[int, Standing]:
+        torch.set_num_threads(self.trials.facts["threads"])
+        trainer = self.trainer = self.trainer or self._trainer()
+        begun = trainer.number
+        while not trainer.finished() and (epoch is None or trainer.number < epoch):
+            for replica, record in trainer.epoch():
+                self.trials.on_epoch(replica.seed - TRIAL_SEED, record)
+            if self.trials.stop():
+                trainer.save()
+                raise Interrupted(f"a trial stopped after epoch {trainer.number}")
+            if time.monotonic() - self._saved > trainer.config.checkpoint_seconds:
+                self._save(trainer)
+        if trainer.number > begun:  # the other trials of the round may take long to come so far
+            self._save(trainer)
+        return {
+            replica.seed - TRIAL_SEED: Standing(
+                replica.progress.best_bound,
+                replica.progress.epoch,
+                replica.finished(),
+                replica.progress.failure,
+            )
+            for replica in trainer.replicas
+        }
+
+    def _save(self, trainer: ReplicaTrainer) -> None:
+        trainer.save()
+        self._saved = time.monotonic()
+
+    def _trainer(self) -> ReplicaTrainer:
+        workshop, cell = self.trials.workshop, self.trials.cell
         replicas = []
-        for proposal in group:
-            config, components = self.workshop.settings(self.cell, proposal.params)
+        for proposal in self.proposals:
+            config, components = self.trials.settings(proposal)
             seed = TRIAL_SEED + proposal.number
-            model = self.workshop.model(self.cell, config, components, seed)
+            model = workshop.model(cell, config, components, seed)
             replicas.append(Replica(model, config.training, seed))
         epochs = max(replica.config.epochs for replica in replicas)
-        mode = self.workshop.mode(self.cell.dataset, config, epochs)
-        pixels = self.workshop.pixels(self.cell.dataset)
-        trainer = ReplicaTrainer(replicas, pixels, mode, kernels=self.workshop.kernels)
-        trainer.run(
-            lambda replica, epoch: self.on_epoch(replica.seed - TRIAL_SEED, epoch), self.stop
-        )
-        return {
-            proposal.number: TrainingFailed(replica.progress.failure)
-            if replica.progress.failure
-            else replica.progress.best_bound
-            for proposal, replica in zip(group, replicas, strict=True)
-        }
+        mode = workshop.mode(cell.dataset, config, epochs)
+        kernels = choose_kernels(self.trials.facts["products"], workshop.device.type)
+        pixels = workshop.pixels(cell.dataset)
+        if self.checkpoint is not None:
+            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        return ReplicaTrainer(replicas, pixels, mode, self.checkpoint, kernels=kernels)
 
 
 def _failure(error: Exception) -> TrainingFailed:

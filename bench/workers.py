@@ -9,16 +9,23 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.cells import Events, run_group
-from bench.errors import Interrupted
-from bench.execution import Job, Listener, Outcome, Stop
+from bench.errors import CannotWrite, Interrupted
+from bench.execution import Job, Listener, Outcome, Stop, devices
 from bench.grid import Cell
 from bench.grouping import Group
 from bench.memory import keep_freed_memory
-from bench.store import Row, Store
+from bench.store import Store
+from bench.workshop import Workshop
+
+IF_MEMORY = (
+    "if it was killed for want of memory, run with fewer --workers, a smaller evaluation.chunk or "
+    "a smaller engine.replicas"
+)
 
 
 def in_processes(groups: Sequence[Group], job: Job, workers: int, listener: Listener) -> Outcome:
@@ -31,15 +38,22 @@ def in_processes(groups: Sequence[Group], job: Job, workers: int, listener: List
     for _ in range(workers):
         todo.put(None)
 
+    places = devices(job.device)
+    crew: list[Any] = []
+
     def hire() -> Any:
-        process = context.Process(target=_work, args=(job, todo, news, stop.flag), daemon=True)
+        here = replace(job, device=place(places, [p.device for p in crew if p.is_alive()]))
+        process: Any = context.Process(
+            target=_work, args=(here, todo, news, stop.flag), daemon=True
+        )
+        process.device = here.device
         process.start()
         return process
 
-    crew: list[Any] = []
     with stop.on_signals():
         try:
-            crew += [hire() for _ in range(workers)]
+            for _ in range(workers):
+                crew.append(hire())
             reached = _listen(groups, crew, hire, news, listener, job.out)
             for process in crew:
                 process.join(timeout=60)
@@ -50,6 +64,11 @@ def in_processes(groups: Sequence[Group], job: Job, workers: int, listener: List
     if stop.flag.is_set():
         return Outcome.INTERRUPTED
     return Outcome.DONE if reached else Outcome.INCOMPLETE
+
+
+def place(places: Sequence[str], taken: Sequence[str]) -> str:
+    """The device with the fewest of the workers, which are on those ``taken``."""
+    return min(places, key=taken.count)
 
 
 def _listen(
@@ -64,18 +83,15 @@ def _listen(
 
     Returns:
         Whether every cell has ended.
+
+    Raises:
+        CannotWrite: the store takes no more.
     """
     by_id = {cell.id: cell for group in groups for cell in group}
     held: dict[int, dict[str, Cell]] = {}  # what each process is working on
     working = {process.pid: process for process in crew}
     mourned: set[int] = set()
-    calls: dict[str, Callable[..., None]] = {
-        "phase": listener.phase,
-        "epoch": listener.epoch,
-        "trying": listener.trying,
-        "trial": listener.trial,
-        "notice": listener.notice,
-    }
+    calls = listeners(listener)
     ended = 0
     while working:
         for pid in working.keys() - mourned:
@@ -91,11 +107,14 @@ def _listen(
             if process is not None and cells and kind == "died":
                 ended += len(cells)
                 for cell in cells.values():
-                    _bury(cell, process.exitcode, out, listener)
+                    how = f"its worker process ended with exit status {process.exitcode}"
+                    bury(cell, f"{how}; {IF_MEMORY}", Store(out), listener)
                 if ended + sum(map(len, held.values())) < len(by_id):
                     crew.append(hire())
                     working[crew[-1].pid] = crew[-1]
             continue
+        if kind == "refused":
+            raise CannotWrite(*rest)  # the others would meet the same
         cell = by_id[cell_id]
         if kind == "started":
             held.setdefault(pid, {})[cell.id] = cell
@@ -109,18 +128,68 @@ def _listen(
     return ended == len(by_id)
 
 
-def _bury(cell: Cell, exitcode: int | None, out: Path, listener: Listener) -> None:
-    """Record a cell whose worker process died under it (killed, out of memory)."""
-    row: Row = {
-        "status": "failed",
-        "reason": f"its worker process ended with exit status {exitcode}; if it was killed for "
-        "want of memory, run with fewer --workers, a smaller evaluation.chunk or a smaller "
-        "engine.replicas",
+def listeners(listener: Listener) -> dict[str, Callable[..., None]]:
+    """By the kind of news, who hears it; the beginning and the end of a cell are not among them."""
+    return {
+        "phase": listener.phase,
+        "epoch": listener.epoch,
+        "trying": listener.trying,
+        "trial": listener.trial,
+        "notice": listener.notice,
     }
-    store = Store(out)
-    (store.folder(cell.id) / "traceback.txt").unlink(missing_ok=True)  # of an earlier failure
-    store.finish(cell, row)
+
+
+def bury(cell: Cell, reason: str, store: Store, listener: Listener) -> None:
+    """Record a cell whose process died under it (killed, out of memory).
+
+    A row that says ``ok`` stays: the process died between writing it and telling of it.
+    """
+    row = store.row(cell.id)
+    if row is None or row["status"] != "ok":
+        row = {"status": "failed", "reason": reason}
+        (store.folder(cell.id) / "traceback.txt").unlink(missing_ok=True)  # of an earlier failure
+        store.finish(cell, row)
     listener.ended(cell, row)
+
+
+def work_on(
+    group: Group,
+    workshop: Workshop,
+    store: Store,
+    tell: Callable[[str], Callable[..., None]],
+    stopping: Callable[[], bool],
+) -> bool:
+    """Run one group and tell of all that happens.
+
+    Args:
+        group: cells that differ in their seed alone.
+        workshop, store: this process's own.
+        tell: for a kind of news, the function that passes a cell and the rest on.
+        stopping: whether the run was asked to stop.
+
+    Returns:
+        False where the run was asked to stop before every cell had ended.
+
+    Raises:
+        CannotWrite: the store takes no more.
+    """
+    events = Events(
+        tell("epoch"), tell("trying"), tell("trial"), tell("phase"), tell("notice"), stopping
+    )
+    for cell in group:
+        tell("started")(cell)
+    left = len(group)
+    try:
+        for cell, row in run_group(group, workshop, store, events):
+            tell("ended")(cell, row)
+            left -= 1
+            if left and stopping():
+                return False
+    except CannotWrite:
+        raise
+    except Interrupted:
+        return False
+    return True
 
 
 def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
@@ -137,22 +206,16 @@ def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
     def tell(kind: str) -> Callable[..., None]:
         return lambda cell, *rest: news.put((pid, kind, cell.id, *rest))
 
-    events = Events(
-        tell("epoch"), tell("trying"), tell("trial"), tell("phase"), tell("notice"), stopping
-    )
     store, workshop = Store(job.out), job.workshop()
     while not stopping():
         group = todo.get()
         if group is None:
             break
-        for cell in group:
-            tell("started")(cell)
         try:
-            for cell, row in run_group(group, workshop, store, events):
-                tell("ended")(cell, row)
-                if stopping():
-                    break
-        except Interrupted:
+            if not work_on(group, workshop, store, tell, stopping):
+                break
+        except CannotWrite as error:
+            news.put((pid, "refused", "", str(error)))
             break
     news.put((pid, "bye", ""))
 

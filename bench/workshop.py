@@ -33,6 +33,7 @@ class Workshop:
     device: torch.device
     threads: int = 1
     fresh: bool = False
+    search_only: bool = False
     _data: dict[str, LoadedData] = field(default_factory=dict)
     _pixels: dict[str, Pixels] = field(default_factory=dict)
 
@@ -68,11 +69,19 @@ class Workshop:
         """What multiplies float32 matrices on a CPU."""
         return choose_kernels(self.config.engine.products, self.device.type)
 
-    def replicas(self, dataset: str, config: Config, cells: int, workers: int) -> int:
-        """How many of ``cells`` of one shape, shared by ``workers``, train together at most."""
+    def replicas(
+        self, dataset: str, config: Config, cells: int, workers: int, device: str | None = None
+    ) -> int:
+        """How many of ``cells`` of one shape, shared by ``workers``, train together at most.
+
+        Args:
+            dataset, config, cells, workers: see there.
+            device: where they train, if not here.
+        """
+        kind = device or self.device.type
         shape = self.data(dataset).event_shape
         step = size_of_step(config.training.batch_size, config.model.hidden, shape)
-        return choose_replicas(config.engine.replicas, self.device.type, cells, workers, step)
+        return choose_replicas(config.engine.replicas, kind, cells, workers, step)
 
     def settings(self, cell: Cell, values: Mapping[str, Any]) -> tuple[Config, int | None]:
         """The cell's settings and K with tuned ``values`` put in."""

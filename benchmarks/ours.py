@@ -128,8 +128,7 @@ class Training:
         """The steps of one epoch, shuffling and binarization included; the mean losses."""
         self.number += 1
         ones = [1.0] * self.replicas
-        total, steps = self.trainer.steps_of(self.number, ones, ones)
-        losses: list[float] = (total / steps).tolist()
+        losses: list[float] = self.trainer.steps_of(self.number, ones, ones).mean(0).tolist()
         return losses
 
     def first_seconds(self) -> float:

@@ -81,9 +81,15 @@ def run_tiny(out: Path, *arguments: object, epochs: int = 2) -> Ended:
     return bench("run", *TINY, "--epochs", epochs, "--out", out, *arguments)
 
 
-def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
-    """The command line in a process of its own, which leads a group as a shell's job does."""
-    code = "from bench.cli import main; main()"
+def start(folder: Path, *arguments: object, before: str = "") -> subprocess.Popen[str]:
+    """The command line in a process of its own, which leads a group as a shell's job does.
+
+    Args:
+        folder: where it starts.
+        arguments: what the user typed.
+        before: a statement that the process begins with.
+    """
+    code = f"{before or 'pass'}; from bench.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=folder,

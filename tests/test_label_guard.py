@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-import bench.cells
+import bench.searching
 from bench.training import Pixels
 from bench.tuning import TuningResult, search
 from bench.workshop import Workshop
@@ -52,7 +52,7 @@ def run(plugin: Path, model: str, labels: str, trials: int = TRIALS) -> Trained:
     words = ["--plugin", plugin, "--datasets", "mine", "--models", model]
     words += ["--trials", trials, "--set", f"datasets.mine.labels={labels}"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.cells, "search", remembered)
+        patch.setattr(bench.searching, "search", remembered)
         ended = run_tiny(out, *words)
     assert ended.status == 0, ended.out + ended.err
     (row,) = results(out)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.config import TrainingConfig, load_config
 from bench.training import Interrupted, Pixels
+from killing import differences
 from pairs import build, data
 from runs import TINY, bench, results, run_tiny, start, wait_for
 from trainings import Trainer
@@ -96,6 +97,21 @@ def test_ctrl_c_stops_after_the_epoch_and_says_how_to_go_on(tmp_path: Path, work
     assert not [*out.glob("cells/*/row.json")]
     assert len([*out.glob("cells/*/checkpoint.pt")]) == workers
     assert not results(out)
+
+
+@pytest.mark.slow
+def test_a_killed_compiled_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    words = (*TINY, "--models", "CP", "--datasets", "digits", "--components", 3)
+    words = (*words, *OFTEN, "--epochs", 8, "--set", "engine.mode=compile")
+    expected, out = tmp_path / "expected", tmp_path / "runs"
+    assert bench("run", *words, "--out", expected).status == 0
+    process = start(tmp_path, "run", *words, "--out", out)
+    wait_for(lambda: bool([*out.glob("cells/*/checkpoint.pt")]), process, 180)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert bench("run", *words, "--out", out).status == 0
+    assert [row["engine_mode"] for row in results(out)] == ["compile"]
+    assert differences(out, expected) == []
 
 
 def test_fresh_trains_finished_cells_again(tmp_path: Path) -> None:

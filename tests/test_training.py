@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from bench.engine.adam import Adam
 from bench.engine.batches import binarize, draw, thresholds
 from bench.engine.population import Population
 from bench.engine.replica import beta_at, temperature_at
+from bench.engine.steps import Eager
 from bench.model import Model
 from bench.networks import Linear
 from bench.priors.mog import MixtureOfGaussians
@@ -191,8 +193,23 @@ def test_frozen_components_stay_where_they_start() -> None:
 
 @pytest.mark.parametrize("rate", [1e30])
 def test_numbers_that_are_not_finite_end_the_training(rate: float) -> None:
-    with pytest.raises(TrainingFailed, match=r"epoch [12]: .*learning_rate"):
+    with pytest.raises(TrainingFailed, match=r"epoch [12], step \d of 6: .*learning_rate"):
         trainer(learning_rate=rate).run()
+
+
+@pytest.mark.parametrize("at", [0, 3, 5])
+def test_the_step_that_diverges_is_named(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    real, made = Eager.step, 0
+
+    def step(self: Eager, *arguments: Any) -> torch.Tensor:
+        nonlocal made
+        made += 1
+        losses = real(self, *arguments)
+        return losses * math.nan if made > 6 + at else losses
+
+    monkeypatch.setattr(Eager, "step", step)
+    with pytest.raises(TrainingFailed, match=rf"epoch 2, step {at + 1} of 6: .*objective is nan"):
+        trainer().run()
 
 
 def test_seeds_change_the_numbers_and_name_them() -> None:

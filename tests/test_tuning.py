@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import pytest
 from bench.errors import BenchError, UsageError
 from bench.spaces import Choice, Float, Int, Range
 from bench.training import Interrupted, TrainingFailed
-from bench.tuning import Proposal, TrialRecord, TuningResult, _Search, search
+from bench.tuning import Proposal, Standing, TrialRecord, TuningResult, search
+from bench.tuning.storage import Storage
+from bench.tuning.study import Slots
 
 SPACE: dict[str, Range] = {
     "training.learning_rate": Float(1e-4, 1e-2, log=True),
@@ -32,6 +34,40 @@ def bound(number: int, params: dict[str, Any]) -> float:
     return -abs(params["components"] - 40) - 1e3 * params["training.learning_rate"] + wide
 
 
+class Function:
+    """An objective that is a function of a batch; its trials know no epochs."""
+
+    rungs: Sequence[int] = ()
+    reduction = 3
+
+    def __init__(self, together: Callable[[Sequence[Proposal]], list[float | BenchError]]) -> None:
+        self.together, self.facts = together, dict[str, Any]()
+
+    def parts(self, proposals: Sequence[Proposal]) -> list[Sequence[Proposal]]:
+        return [proposals]
+
+    def start(self, proposals: Sequence[Proposal]) -> Evaluated:
+        return Evaluated(self, proposals)
+
+
+class Evaluated:
+    def __init__(self, function: Function, proposals: Sequence[Proposal]) -> None:
+        self.function, self.proposals = function, proposals
+
+    def advance(self, epoch: int | None) -> dict[int, Standing]:
+        values = self.function.together(self.proposals)
+        return {
+            proposal.number: Standing(0.0, failure=str(value))
+            if isinstance(value, BenchError)
+            else Standing(value)
+            for proposal, value in zip(self.proposals, values, strict=True)
+        }
+
+    def drop(self, numbers: Collection[int]) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def tune(folder: Path, objective: Objective = bound, **changes: Any) -> TuningResult:
     settings = {"trials": TRIALS, "seed": 3, "study": "cell", **changes}
     space = settings.pop("space", SPACE)
@@ -39,7 +75,7 @@ def tune(folder: Path, objective: Objective = bound, **changes: Any) -> TuningRe
     def together(proposals: Sequence[Proposal]) -> list[float | BenchError]:
         return [value_or_error(objective, p) for p in proposals]
 
-    return search(space, together, journal=folder / "tuning.journal", **settings)
+    return search(space, Function(together), storage=Storage.at("", folder), **settings)
 
 
 def value_or_error(objective: Objective, proposal: Proposal) -> float | BenchError:
@@ -131,8 +167,9 @@ def test_a_batch_is_drawn_before_its_first_trial_has_ended(tmp_path: Path) -> No
         sizes.append([proposal.number for proposal in proposals])
         return [bound(proposal.number, proposal.params) for proposal in proposals]
 
-    journal = tmp_path / "tuning.journal"
-    result = search(SPACE, together, trials=8, seed=3, journal=journal, study="cell", batch=3)
+    storage = Storage.at("", tmp_path)
+    objective = Function(together)
+    result = search(SPACE, objective, trials=8, seed=3, storage=storage, study="cell", batch=3)
     assert sizes == [[0, 1, 2], [3, 4, 5], [6, 7]]
     assert [trial.number for trial in result.trials] == list(range(8))
 
@@ -141,17 +178,17 @@ def test_a_kill_between_two_results_of_a_batch_loses_neither(tmp_path: Path) -> 
     expected = tune(tmp_path / "whole", batch=3)
     count = 0
 
-    real = _Search._tell
+    real = Slots.tell
 
-    def told(self: _Search, trial: Any, value: Any) -> None:
+    def told(self: Slots, *arguments: Any) -> TrialRecord | None:
         nonlocal count
         count += 1
         if count == 5:  # the second of the second batch
             raise KeyboardInterrupt
-        real(self, trial, value)
+        return real(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Search, "_tell", told)
+        patch.setattr(Slots, "tell", told)
         with pytest.raises(KeyboardInterrupt):
             tune(tmp_path / "cut", batch=3)
     assert tune(tmp_path / "cut", batch=3) == expected

@@ -54,7 +54,7 @@ class Captured:
         return self.steps.ran if self.failed or isinstance(self.steps, Compiled) else "graph"
 
     def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
-        total = torch.zeros_like(beta, dtype=torch.float64)
+        found: list[Tensor] = []  # (S', R) each
         start = 0
         while len(block) - start >= STEPS_A_LAUNCH and not self.failed:
             part = block.part(start, start + STEPS_A_LAUNCH)
@@ -63,11 +63,11 @@ class Captured:
             self._fill(part, beta, temperature)
             assert self.replay is not None  # recorded just now, or before
             self.replay()
-            total += self.total
+            found.append(self.losses.clone())
             start += STEPS_A_LAUNCH
         if start < len(block):
-            total += self.steps.run(block.part(start, len(block)), beta, temperature)
-        return total
+            found.append(self.steps.run(block.part(start, len(block)), beta, temperature))
+        return torch.cat(found)
 
     def _fill(self, part: Block, beta: Tensor, temperature: Tensor) -> None:
         self.block.x.copy_(part.x)
@@ -80,7 +80,7 @@ class Captured:
         noise = {name: value.clone() for name, value in part.noise.items()}
         self.block = Block(part.x.clone(), noise)
         self.beta, self.temperature = beta.clone(), temperature.clone()
-        self.total = torch.zeros_like(beta, dtype=torch.float64)
+        self.losses = beta.new_zeros((STEPS_A_LAUNCH, len(beta)), dtype=torch.float64)
         restore = self.eager.adam.snapshot()
         try:
             self._warm_up(part, beta, temperature)
@@ -105,4 +105,4 @@ class Captured:
         torch.cuda.current_stream().wait_stream(stream)
 
     def _work(self) -> None:
-        self.total.copy_(self.steps.run(self.block, self.beta, self.temperature))
+        self.losses.copy_(self.steps.run(self.block, self.beta, self.temperature))

@@ -32,7 +32,10 @@ class Epoch:
 
 @dataclass
 class Progress:
-    """Early stopping and history, all that a checkpoint holds beside tensors."""
+    """Early stopping and history, all that a checkpoint holds beside tensors.
+
+    A trial of a search that is not worth going on with is ``dropped``.
+    """
 
     epoch: int = 0
     best_epoch: int = 0
@@ -40,6 +43,7 @@ class Progress:
     stale: int = 0
     history: list[Epoch] = field(default_factory=list)
     failure: str = ""
+    dropped: bool = False
 
     @property
     def seconds(self) -> float:
@@ -78,20 +82,30 @@ class Replica:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def finished(self) -> bool:
-        """Whether the last epoch is reached, patience is spent, or training has failed."""
+        """Whether it is at its last epoch, out of patience, failed or dropped."""
         progress, config = self.progress, self.config
         spent = progress.epoch >= config.epochs or progress.stale > config.patience
-        return spent or bool(progress.failure)
+        return spent or bool(progress.failure) or progress.dropped
 
-    def note(self, record: Epoch, state: Callable[[], dict[str, Tensor]]) -> None:
-        """Take up an epoch: early stopping, best parameters, failure."""
+    def note(
+        self, record: Epoch, state: Callable[[], dict[str, Tensor]], objectives: Tensor
+    ) -> None:
+        """Take up an epoch: early stopping, best parameters, failure.
+
+        Args:
+            record: what the epoch has come to.
+            state: gives the parameters after it.
+            objectives: of its steps, shape (S,), to name the one at which training has failed.
+        """
         progress, number = self.progress, record.epoch
         bound = record.validation_bound
         if not (math.isfinite(record.objective) and math.isfinite(bound)):
+            bad = objectives.isfinite().logical_not().nonzero()
+            where = f", step {int(bad[0]) + 1} of {len(objectives)}" if len(bad) else ""
             progress.failure = (
-                f"epoch {number}: the training objective is {record.objective} and the validation "
-                f"bound {bound}; finite numbers were expected. Try a lower training.learning_rate "
-                f"(now {self.config.learning_rate:g})."
+                f"epoch {number}{where}: the training objective is {record.objective} and the "
+                f"validation bound {bound}; finite numbers were expected. Try a lower "
+                f"training.learning_rate (now {self.config.learning_rate:g})."
             )
             return
         progress.epoch = number

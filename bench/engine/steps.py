@@ -31,7 +31,7 @@ class Steps(Protocol):
         ...
 
     def run(self, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
-        """The sum of the objectives over the block, (R,) in float64, not waited for."""
+        """The objectives of the block's steps, (S, R) in float64, not waited for."""
         ...
 
 
@@ -62,13 +62,11 @@ class Eager:
         return self.one_by_one(self.step, block, beta, temperature)
 
     def one_by_one(self, step: Step, block: Block, beta: Tensor, temperature: Tensor) -> Tensor:
-        """The sum of the objectives of a block's steps, (R,) in float64, not waited for."""
-        total = torch.zeros_like(beta, dtype=torch.float64)
+        """The objectives of a block's steps, (S, R) in float64, not waited for."""
         kernels = "blas" if self.population.stacked else self.kernels
         with computing_in(self.precision), multiplying_by(kernels):
-            for index in range(len(block)):
-                total += step(*block.step(index), beta, temperature)
-        return total
+            found = [step(*block.step(k), beta, temperature) for k in range(len(block))]
+        return torch.stack(found).double()
 
     def step(self, x: Tensor, noise: Noise, beta: Tensor, temperature: Tensor) -> Tensor:
         """One step; returns its objectives."""
@@ -115,7 +113,7 @@ class Compiled:
         # than some layers to compute, and within a block nothing changes but the numbers.
         with torch.compiler.set_stance(skip_guard_eval_unsafe=not self.failed):
             rest = block.part(1, len(block))
-            return first + one_by_one(self.step, rest, beta, temperature)
+            return torch.cat([first, one_by_one(self.step, rest, beta, temperature)])
 
     def step(self, x: Tensor, noise: Noise, beta: Tensor, temperature: Tensor) -> Tensor:
         """One step; returns its objectives."""

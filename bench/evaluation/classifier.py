@@ -8,7 +8,6 @@ draws from them like binarized images.
 from __future__ import annotations
 
 import math
-import pickle
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from bench.data.loading import LoadedData, fingerprint
-from bench.files import atomic_write
+from bench.tensors import Refused, read_tensors, write_tensors
 
 __all__ = ["Classifier", "Judgement", "image_shape", "trained_classifier"]
 
@@ -38,11 +37,6 @@ EPOCHS = 60  # at most, which decides on small data
 FEWEST_STEPS = 200
 LEARNING_RATE = 4e-3
 SEED = 20200888
-# torch.load reports a damaged file in as many ways as there are things in it.
-DAMAGE = (
-    OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, EOFError,
-    pickle.UnpicklingError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,8 +141,9 @@ def trained_classifier(data: LoadedData, cache: Path, device: torch.device) -> C
         if made is not None:
             return made.to(device)
         made = _train(data, device)
-        with suppress(OSError), atomic_write(path) as stream:
-            torch.save({name: value.cpu() for name, value in made.state_dict().items()}, stream)
+        with suppress(OSError):
+            weights = {name: value.cpu() for name, value in made.state_dict().items()}
+            write_tensors(path, weights, path.name)
         return made
     finally:
         lock.release()
@@ -159,9 +154,8 @@ def _read(path: Path, data: LoadedData) -> Classifier | None:
     with torch.device("meta"):  # neither memory nor random numbers for weights that are replaced
         made = Classifier(data.event_shape, len(data.label_names))
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        made.load_state_dict(stored, assign=True)
-    except DAMAGE:
+        made.load_state_dict(read_tensors(path, path.name), assign=True)
+    except (Refused, RuntimeError):
         return None
     return made.eval()
 

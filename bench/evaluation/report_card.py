@@ -21,6 +21,7 @@ from bench.evaluation.density import measure_density
 from bench.evaluation.generation import measure_generation
 from bench.evaluation.likelihood import measure_bounds
 from bench.evaluation.numbers import plain
+from bench.evaluation.relaxed import measure_relaxation
 from bench.evaluation.responsibilities import active_units
 from bench.evaluation.section import Section
 from bench.files import atomic_write, write_json
@@ -69,6 +70,7 @@ def evaluate(
     cache: Path,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[str], None] = lambda _: None,
+    temperature: float | None = None,
 ) -> ReportCard:
     """Measure a trained model on the frozen test set. Labels are read here and nowhere before.
 
@@ -79,6 +81,7 @@ def evaluate(
         cache: a folder for what serves several cells: the classifier of each dataset.
         stop: asked between blocks of work.
         progress: told what is being measured, and how far.
+        temperature: of the Gumbel-Softmax in the model's best epoch, where it is known.
 
     Raises:
         Interrupted: ``stop`` answered True.
@@ -100,6 +103,10 @@ def evaluate(
     sections["likelihood"], examples = measure_bounds(
         model, test, prior, config, lambda share: at(f"bounds {share:.0%}")
     )
+    sections["relaxed"], relaxed = measure_relaxation(
+        model, test, prior, config, temperature, examples["nelbo"]
+    )
+    examples |= relaxed
     at("decomposition")
     sections["decomposition"] = measure_decomposition(model, test, prior, config, examples["nelbo"])
     at("categories")

@@ -11,14 +11,19 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from bench.errors import UsageError, unknown
+from bench.report import render
 from bench.report.best import mark_best
-from bench.report.labels import repeated, top_markdown, top_table
+from bench.report.columns import Section
+from bench.report.labels import repeated, top_as_table, top_markdown, top_table
+from bench.report.latex import to_latex
+from bench.report.papertables import KINDS, Table
+from bench.report.papertables.collection import of_lines
 from bench.report.sections import LABELS, SECTIONS
 from bench.report.summary import Line, summarise
-from bench.report.tables import FORMATS, to_terminal
+from bench.report.tables import FORMATS, as_tables, to_terminal
 from bench.store import Row, Store
 
-__all__ = ["Choice", "show"]
+__all__ = ["Choice", "chosen_rows", "show"]
 
 LABEL_LINES = 12
 """With more lines than this the labels' tables are left out unless they are asked for."""
@@ -46,13 +51,13 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         store: where the cells' files are.
         rows: of the store.
         choice: what of it.
-        format_: terminal, markdown or csv.
+        format_: terminal, markdown, csv, latex, or html (tables alone, to be put into a page).
         console: where a terminal's tables go; the other formats go to standard output.
 
     Raises:
         UsageError: an unknown section, model or dataset; sections that CSV cannot join.
     """
-    keys = [*(section.key for section in SECTIONS), LABELS]
+    keys = [*(section.key for section in SECTIONS), LABELS, *KINDS]
     for key in choice.sections:
         if key not in keys:
             raise unknown("section", key, keys)
@@ -63,9 +68,17 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
     labelled = LABELS in choice.sections
     if not choice.sections:
         labelled = len(finished) <= LABEL_LINES and format_ != "csv"
+    kinds = [kind for kind in KINDS if kind in choice.sections]
+    if not choice.sections and format_ != "csv":
+        kinds = ["table3"] if format_ == "terminal" else list(KINDS)
+    papers = of_lines(store, lines, kinds)
+    if not choice.sections and format_ == "terminal":  # of other data it repeats the first section
+        papers = [table for table in papers if any(r["published"] for r in table.records)]
     empty = [s.key for s in sections if choice.sections and not s.lines(lines)]
     if LABELS in choice.sections and not any(_labels(line, store)[1] for line in finished):
         empty.append(LABELS)
+    if choice.sections:
+        empty += [kind for kind in kinds if not any(t.key.startswith(kind) for t in papers)]
     said = [f"{key}: nothing to show; no line has any of its values" for key in empty]
 
     if format_ == "terminal":
@@ -74,30 +87,50 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         for line in finished if labelled else ():
             title, labels, size = _labels(line, store)
             top_table(labels, title, console, size)
+        render.to_terminal(papers, console)
         if not choice.sections and not labelled:
-            console.print(
+            said.append(
                 f"labels: left out for {len(finished)} lines; "
-                "`bench report --section labels --models A,B` shows them",
-                style="dim", markup=False, highlight=False,
-            )  # fmt: skip
+                "`bench report --section labels --models A,B` shows them"
+            )
         for text in said:
             console.print(text, style="dim", markup=False, highlight=False)
-    elif format_ == "csv" and labelled:
-        if sections:
-            raise UsageError(
-                "labels has a row for each label, the other sections one for each line: expected "
-                f"--section labels alone for CSV, found {','.join(choice.sections)}"
-            )
-        sys.stdout.write(_labels_csv(finished, store))
-    else:
-        wanted = sections if choice.sections or format_ != "csv" else ()
-        text = FORMATS[format_](lines, wanted) if sections else ""
+    elif format_ == "csv":
+        sys.stdout.write(_csv(store, lines, sections, papers, choice))
+    elif format_ == "markdown":
+        text = FORMATS[format_](lines, sections) if sections else ""
         for line in finished if labelled else ():
             title, labels, size = _labels(line, store)
             text += "\n" + top_markdown(labels, title, size) if labels else ""
-        if format_ == "markdown":
-            text += "".join(f"{sentence}\n" for sentence in said)
-        sys.stdout.write(text)
+        text += "\n" + render.to_markdown(papers) if papers else ""
+        sys.stdout.write(text + "".join(f"{sentence}\n" for sentence in said))
+    else:
+        found = as_tables(lines, sections)
+        for line in finished if labelled else ():
+            found += top_as_table(*_labels(line, store), key=f"{LABELS}-{line.cells[0]}")
+        write = {"html": render.to_html, "latex": to_latex}[format_]
+        sys.stdout.write(write([*found, *papers]))
+
+
+def _csv(
+    store: Store,
+    lines: Sequence[Line],
+    sections: Sequence[Section],
+    papers: Sequence[Table],
+    choice: Choice,
+) -> str:
+    """One kind of rows: of lines, of labels, or of one of the paper's tables."""
+    apart = [key for key in choice.sections if key == LABELS or key in KINDS]
+    if len(apart) > 1 or (apart and sections):
+        raise UsageError(
+            f"{apart[0]} has rows of its own: expected --section {apart[0]} alone for CSV, found "
+            f"{','.join(choice.sections)}"
+        )
+    if apart == [LABELS]:
+        return _labels_csv([line for line in lines if line.cells], store)
+    if apart:
+        return render.to_csv(papers)
+    return FORMATS["csv"](lines, sections if choice.sections else ())
 
 
 def _chosen(lines: list[Line], choice: Choice) -> list[Line]:
@@ -117,6 +150,16 @@ def _chosen(lines: list[Line], choice: Choice) -> list[Line]:
         if (not choice.datasets or line.dataset in choice.datasets)
         and (not models or models & {line.model.casefold(), line.pair.casefold()})
     ]
+
+
+def chosen_rows(rows: Sequence[Row], choice: Choice) -> list[Row]:
+    """The rows of the chosen models and datasets.
+
+    Raises:
+        UsageError: an unknown model or dataset.
+    """
+    cells = {cell for line in _chosen(summarise(rows), choice) for cell in line.cells}
+    return [row for row in rows if row["cell"] in cells]
 
 
 def _labels(line: Line, store: Store) -> tuple[str, list[Row], int | None]:

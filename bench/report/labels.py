@@ -8,12 +8,13 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from bench.evaluation.top_categories import random_picks
+from bench.report.table import Table
 
-__all__ = ["repeated", "top_markdown", "top_table"]
+__all__ = ["label_rows", "repeated", "top_as_table", "top_markdown", "top_table"]
 
 Label = Mapping[str, Any]
 
@@ -41,7 +42,7 @@ def top_table(
     """
     if not labels:
         return
-    table = Table(title=Text(title), title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    table = Grid(title=Text(title), title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     several = repeated(labels)
     for heading in _headings(labels):
         text = heading in ("label", LISTS)
@@ -75,6 +76,26 @@ def top_markdown(labels: Sequence[Label], title: str, categories: int | None = N
         name, *numbers, mass = _cells(label, labels)
         lines.append(_row([name.replace("|", r"\|"), *numbers, listed, mass]))
     return "\n".join([*lines, "", _summary(labels, categories), ""])
+
+
+def top_as_table(
+    title: str, labels: Sequence[Label], categories: int | None, key: str
+) -> list[Table]:
+    """The labels of one model as a table for the other formats; none without labels."""
+    if not labels:
+        return []
+    several = repeated(labels)
+    rows = []
+    for label in labels:
+        listed = ", ".join(
+            f"{k}{'*' if marked else ''} {share}" for k, share, marked in _shown(label, several)
+        )
+        name, *numbers, mass = _cells(label, labels)
+        rows.append([name, *numbers, listed, mass])
+    headings = _headings(labels)
+    caption = _summary(labels, categories).replace("in bold", "marked *")
+    words = frozenset({0, headings.index(LISTS)})
+    return [Table(key, title, caption, headings, rows, words)]
 
 
 def _summary(labels: Sequence[Label], categories: int | None = None) -> str:
@@ -143,3 +164,16 @@ def _number(label: Label, name: str) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+def label_rows(
+    labels: Sequence[Label], categories: int | None = None
+) -> tuple[list[str], list[tuple[list[str], list[tuple[int, str, bool]]]], str]:
+    """Headings, the last the lists'; each label's texts and its list; what the lists come to.
+
+    A list has for each category its number, its share, and whether several labels have it.
+    """
+    *headings, lists, mass = _headings(labels)
+    several = repeated(labels)
+    rows = [(_cells(label, labels), list(_shown(label, several))) for label in labels]
+    return [*headings, mass, lists], rows, _summary(labels, categories)

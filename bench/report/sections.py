@@ -74,6 +74,11 @@ LIKELIHOOD = Section(
         number("recon", "reconstruction", 2, "minus the expected log p(x|z,c)"),
         number("KL z", "kl_z", 2, "from p(z|c) or p(z), all layers"),
         number("KL c", "kl_c", 2, "from p(c)"),
+        number(
+            "relaxed gap", "relaxed_gap", 2,
+            "NELBO minus the relaxed objective of training, which is no bound", error=True,
+        ),
+        number("T", "relaxed_temperature", 2, "the temperature of that objective"),
         number("NLL", "nll", 2, "bound by S importance samples of (z, c)", error=True),
         noise("NLL MC", "nll", 3, "its Monte Carlo error"),
         number("S", "importance_samples", 0, "importance samples"),

@@ -11,7 +11,7 @@ from scipy.special import stdtr, stdtrit
 from bench.report.bootstrap import LEVEL, Array, Interval, bootstrap_examples, bootstrap_seeds
 
 __all__ = [
-    "Comparison", "Estimate", "compare", "holm", "models_test", "procedures_test",
+    "Comparison", "Estimate", "compare", "estimate", "holm", "models_test", "procedures_test",
 ]  # fmt: skip
 
 BOOTSTRAP_SEEDS = 5
@@ -108,7 +108,7 @@ def models_test(a: Array, b: Array) -> Estimate:
     """
     difference = _difference(a, b)
     n = len(difference)
-    return _estimate(float(difference.mean()), float(difference.var(ddof=1)) / n, n - 1.0)
+    return estimate(float(difference.mean()), float(difference.var(ddof=1)) / n, n - 1.0)
 
 
 def procedures_test(a: Array, b: Array) -> Estimate:
@@ -153,7 +153,7 @@ def procedures_test(a: Array, b: Array) -> Estimate:
     spread += sum(part**2 / (len(side) - 1) for part, side in zip(seeds, (a, b), strict=True))
     df = variance**2 / spread if spread > 0 else n - 1.0
     df = max(df, min(len(a), len(b)) - 1.0)  # Welch's own bound, which the subtraction may break
-    return _estimate(float(difference.mean()), variance, df)
+    return estimate(float(difference.mean()), variance, df)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -198,7 +198,8 @@ def _interaction(side: Array) -> float:
     return square / float(side.size)
 
 
-def _estimate(difference: float, variance: float, df: float) -> Estimate:
+def estimate(difference: float, variance: float, df: float) -> Estimate:
+    """The t test and interval of a difference whose variance was estimated with ``df``."""
     se = math.sqrt(variance)
     if se == 0:
         t = 0.0 if difference == 0 else math.copysign(math.inf, difference)

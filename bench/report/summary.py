@@ -17,8 +17,8 @@ ERRORS = {name: name.removesuffix("_se") for name in COLUMNS if name.endswith("_
 
 DESCRIBING = (
     "cell", "dataset", "prior", "posterior", "model", "components", "seed", "status", "reason",
-    "device", "threads", "products", "engine_mode", "replicas", "assignment", "setting",
-    "dataset_fingerprint",
+    "device", "evaluation_chunk", "threads", "products", "engine_mode", "replicas", "assignment",
+    "setting", "dataset_fingerprint",
 )  # fmt: skip
 
 AVERAGED = tuple(name for name in COLUMNS if name not in ERRORS and name not in DESCRIBING)
@@ -89,6 +89,12 @@ class Line:
     fingerprint: str = ""
     cells: tuple[str, ...] = ()
     rank: str = ""
+
+    @property
+    def name(self) -> str:
+        """The model, with what tells it from other lines of the model on the same data."""
+        told = [mark for mark in self.marks if mark.startswith(("settings", "unverified"))]
+        return " ".join([self.model, *told])
 
 
 def size_of(row: Row) -> int | str | None:

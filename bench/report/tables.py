@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as Grid
 
 from bench.report.best import BEST, TIED, UNKNOWN, WORSE
 from bench.report.columns import Column, Section, markdown_cell
 from bench.report.sections import BOUNDS, NARROW, UNITS
 from bench.report.summary import Line
+from bench.report.table import Table
 
 MODEL = Column("model", "", (), lambda line: line.model, words=True)
 COMPONENTS = Column("K", "", (), lambda line: line.components)
@@ -139,6 +140,29 @@ def to_csv(lines: Sequence[Line], sections: Sequence[Section] = ()) -> str:
     return text.getvalue()
 
 
+def as_tables(lines: Sequence[Line], sections: Sequence[Section] = (BOUNDS,)) -> list[Table]:
+    """A table for each section and dataset, for the formats that are made from tables."""
+    found = []
+    for section in sections:
+        for dataset, ran, columns, notes in shown_of(section, lines):
+            best = [c.heading for c in columns].index("NELBO") if section is BOUNDS else -1
+            said = [_legend(section, columns, ran), UNITS, *notes]
+            found.append(
+                Table(
+                    key=f"{section.key}-{dataset}",
+                    title=f"{dataset}: {section.title}",
+                    caption=" ".join(said),
+                    header=[column.heading for column in columns],
+                    rows=[[column.show(line) for column in columns] for line in ran],
+                    words=frozenset(i for i, c in enumerate(columns) if c.words),
+                    strong=frozenset((i, best) for i, line in enumerate(ran) if line.rank == BEST)
+                    if section is BOUNDS
+                    else frozenset(),
+                )
+            )
+    return found
+
+
 FORMATS: dict[str, Callable[[Sequence[Line], Sequence[Section]], str]] = {
     "csv": to_csv,
     "markdown": to_markdown,
@@ -181,9 +205,9 @@ def _blocks(columns: Sequence[Column], lines: Sequence[Line], width: int) -> Ite
     yield block
 
 
-def _table(title: str, columns: Sequence[Column], lines: Sequence[Line], fixed: bool) -> Table:
+def _table(title: str, columns: Sequence[Column], lines: Sequence[Line], fixed: bool) -> Grid:
     """A table whose columns of words may be folded unless ``fixed``."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    table = Grid(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for column in columns:
         table.add_column(
             column.heading,
@@ -211,12 +235,26 @@ def _notes(section: Section, lines: Sequence[Line]) -> list[str]:
 
 def _legend(section: Section, columns: Sequence[Column], lines: Sequence[Line]) -> str:
     meanings = [f"{c.heading}: {c.meaning}" for c in columns if c.meaning]
-    parts = ["; ".join(meanings) + "."]
+    parts = ["; ".join(meanings) + "."] if meanings else []
     if section.note:
         parts.append(section.note)
     if section is BOUNDS:
         parts += _rank_legend(lines)
     return " ".join(parts)
+
+
+def shown_of(
+    section: Section, lines: Sequence[Line]
+) -> Iterator[tuple[str, list[Line], list[Column], list[str]]]:
+    """For each dataset of a section the lines that ran, their columns, and what is said below."""
+    for dataset, group in by_dataset(section.lines(lines)).items():
+        ran = [line for line in group if line.marks != ["skipped"]]
+        yield dataset, ran, _columns(section, ran), _notes(section, group)
+
+
+def remarks_of(section: Section, lines: Sequence[Line]) -> str:
+    """What the section's legend says beyond the meaning of each column."""
+    return _legend(section, (), section.lines(lines))
 
 
 def _rank_legend(lines: Sequence[Line]) -> list[str]:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.errors import first_line
+from bench.errors import BenchError, first_line
 from bench.files import atomic_write, write_json
 from bench.report.figures import (
     comparison,
@@ -62,7 +62,7 @@ def make_figures(store: Store, rows: Sequence[Row], notice: Notice) -> list[Figu
     Args:
         store: the results.
         rows: of the cells that the figures are about, as ``store.rows()`` gives them.
-        notice: told, a line each, what could not be drawn and why.
+        notice: told, a line for each reason, what could not be drawn and why.
 
     Returns:
         The figures, in the order of ``KINDS``.
@@ -72,11 +72,12 @@ def make_figures(store: Store, rows: Sequence[Row], notice: Notice) -> list[Figu
     known = _known(folder)
     made: list[Figure] = []
     kept: dict[str, str] = {}
+    failed: dict[str, list[str]] = {}
     for kind in KINDS:
         try:
             drawings = list(kind(source))
         except Exception as error:  # one bad file must not cost all other figures
-            notice(f"figures {kind.__module__.rpartition('.')[2]}.{kind.__name__}: {_why(error)}")
+            failed.setdefault(_why(error), []).append(kind.__name__.replace("_", "-"))
             continue
         for drawing in drawings:
             mark = _mark(store, drawing)
@@ -85,10 +86,13 @@ def make_figures(store: Store, rows: Sequence[Row], notice: Notice) -> list[Figu
                 try:
                     _write(drawing, *paths)
                 except Exception as error:
-                    notice(f"figure {drawing.key}: {_why(error)}")
+                    failed.setdefault(_why(error), []).append(drawing.key)
                     continue
             kept[drawing.key] = mark
             made.append(_record(drawing, *paths))
+    for why, keys in failed.items():
+        several = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        notice(f"not drawn: {keys[0]}{several}: {why}")
     for gone in known.keys() - kept.keys():
         for suffix in (".png", ".svg"):
             with suppress(FileNotFoundError):
@@ -121,7 +125,8 @@ def _record(drawing: Drawing, png_path: Path, svg_path: Path) -> Figure:
 
 
 def _why(error: Exception) -> str:
-    return f"not drawn: {type(error).__name__}: {first_line(error)}"
+    said = first_line(error)
+    return said if isinstance(error, BenchError) else f"{type(error).__name__}: {said}"
 
 
 def _known(folder: Path) -> dict[str, Any]:

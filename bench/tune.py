@@ -1,0 +1,143 @@
+"""``bench tune``: the searches alone, and the best settings as a configuration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.best_file import budget_of, write_best
+from bench.errors import UsageError
+from bench.execution import Outcome, share_cores
+from bench.grid import Cell
+from bench.preparation import Prepared, Request, prepare
+from bench.runner import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    Recorder,
+    carry_out,
+    show_plan,
+)
+from bench.searching import study_name
+from bench.store import Row, Store
+from bench.tuning.storage import Storage
+
+TRIALS = 20  # where neither the command line nor the configuration says
+
+Found = list[tuple[Cell, Row]]
+
+
+def tune(request: Request, console: Console) -> int:
+    """Search the settings of every chosen cell.
+
+    Args:
+        request: what the user typed.
+        console: where progress and the table go.
+
+    Returns:
+        The exit status: 0, 1 where a search found nothing, 130 where it was interrupted.
+
+    Raises:
+        UsageError: the request cannot be carried out; nothing has trained.
+    """
+
+    def notice(text: str) -> None:
+        console.print(text, style="yellow", markup=False, highlight=False)
+
+    prepared = searches(prepare(with_trials(request), notice))
+    show_plan(prepared, console)
+    config, store = prepared.config, Store(prepared.job.out)
+    place = Storage.at(config.tuning.storage, store.out)
+    found: Found = []
+    recorder = partial(SearchRecorder, found)
+    outcome = carry_out(prepared, request, store, console, notice, recorder, "tune")
+    show(found, console)
+    done = [cell for cell, row in found if row["status"] == "ok"]
+    if path := write_best(store, config, done):
+        said = f"best settings: {path} (train them: bench run --config {path})"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
+    said = f"trials: {place.shown} (look at them: optuna-dashboard {place.shown})"
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    if outcome is Outcome.INTERRUPTED:
+        notice("interrupted; run the same command again to go on from here")
+        return EXIT_INTERRUPTED
+    return EXIT_OK if len(done) == len(prepared.todo) else EXIT_FAILED
+
+
+def with_trials(request: Request) -> Request:
+    """The request with a number of trials.
+
+    Raises:
+        UsageError: it asks for none.
+    """
+    flags = {**request.flags}
+    if flags.get("tuning.trials") is None:
+        flags["tuning.trials"] = request.config().tuning.trials or TRIALS
+    if flags["tuning.trials"] < 1:
+        raise UsageError(f"--trials: expected at least 1, found {flags['tuning.trials']}")
+    return replace(request, flags=flags)
+
+
+def searches(prepared: Prepared) -> Prepared:
+    """The plan of a run as one of its searches: a study is searched once, whatever its seeds."""
+    cells = tuple({study_name(cell): cell for cell in reversed(prepared.plan.cells)}.values())[::-1]
+    config, job = prepared.config, prepared.job
+    hidden = max(config.for_dataset(cell.dataset).model.hidden for cell in cells)
+    count = len(cells)
+    workers, threads = share_cores(
+        min(prepared.workers, count), config.engine.threads, count, job.device, hidden
+    )
+    prepared.workshop.threads, prepared.workshop.search_only = threads, True
+    return replace(
+        prepared,
+        plan=replace(prepared.plan, cells=cells),
+        todo=cells,
+        groups=tuple((cell,) for cell in cells),
+        job=replace(job, threads=threads, search_only=True),
+        workers=workers,
+    )
+
+
+class SearchRecorder(Recorder):
+    """Also keeps how each search ended."""
+
+    def __init__(self, found: Found, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.found = found
+
+    def ended(self, cell: Cell, row: Row) -> None:
+        """A search has ended."""
+        super().ended(cell, row)
+        self.found.append((cell, row))
+
+
+def show(found: Found, console: Console) -> None:
+    """The table: what was tried, what was found, and what it cost."""
+    table = Table(title="searches, best validation bound in nats", title_justify="left")
+    for heading in ("dataset", "model", "K", "done", "pruned", "failed", "epochs", "bound"):
+        table.add_column(heading, justify="left" if heading in ("dataset", "model") else "right")
+    table.add_column("best settings")
+    for cell, row in found:
+        best = row.get("tuned", {})
+        chosen = "components" in cell.settings["tuning"]["space"]
+        size = best.get("components", "") if chosen else cell.components
+        settings = ", ".join(f"{name} {_short(value)}" for name, value in best.items())
+        ended = [str(row.get(f"trials_{state}", "")) for state in ("complete", "pruned", "failed")]
+        bound = f"{row['validation_bound']:.2f}" if best else ""
+        name = cell.model or f"{cell.prior} x {cell.posterior}"
+        spent = str(row.get("trial_epochs", ""))
+        size = "" if size is None else str(size)
+        table.add_row(cell.dataset, name, size, *ended, spent, bound, settings or row["reason"])
+    console.print(table)
+    budgets = {(cell.dataset, budget_of(cell)) for cell, _ in found}
+    for dataset, budget in sorted(budgets):
+        said = f"budget on {dataset}, the same for every prior: {budget}"
+        console.print(said, markup=False, highlight=False)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

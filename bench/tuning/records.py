@@ -1,0 +1,109 @@
+"""What a search proposes, what an objective answers, and what is left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Settings to try: the index of the trial in the search, and the values by dotted key."""
+
+    number: int
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a trial has come.
+
+    Attributes:
+        bound: the best valid validation bound so far, mean nats a datum.
+        epochs: how many it has trained.
+        ended: whether it has stopped by itself.
+        failure: why it has no value; empty where it has one.
+    """
+
+    bound: float
+    epochs: int = 0
+    ended: bool = False
+    failure: str = ""
+
+
+class Part(Protocol):
+    """Trials that train together in this process."""
+
+    def advance(self, epoch: int | None) -> Mapping[int, Standing]:
+        """Train to the end of ``epoch``, None for to the last; how each trial stands, by number.
+
+        Raises:
+            BenchError: none of them has a value.
+            Interrupted: the state is saved; another process, or a later one, may go on.
+        """
+
+    def drop(self, numbers: Collection[int]) -> None:
+        """Stop these trials; the others go on as if nothing had happened."""
+
+    def close(self) -> None:
+        """All results are stored: what was kept for going on may go."""
+
+
+class Objective(Protocol):
+    """What a search maximises.
+
+    Attributes:
+        rungs: epochs after which the worst trials are stopped, rising; empty for never.
+        reduction: of the trials that reach a rung, one in so many goes on.
+        facts: what must not change while a search goes on; an earlier session's replace them.
+    """
+
+    rungs: Sequence[int]
+    reduction: int
+    facts: dict[str, Any]
+
+    def parts(self, proposals: Sequence[Proposal]) -> Sequence[Sequence[Proposal]]:
+        """The trials of a round, those together that train together; the same in every process."""
+
+    def start(self, proposals: Sequence[Proposal]) -> Part:
+        """Begin one of the parts, or go on with it where it was left."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A finished trial.
+
+    Attributes:
+        number: its index in the search, the same whether or not the search was interrupted.
+        params: the settings tried.
+        value: the objective in nats; None if it failed. Of a pruned trial, at its last rung.
+        state: whether it ran to its end, was stopped at a rung, or has no value.
+        reason: why it has none.
+        epochs: how many it has trained.
+    """
+
+    number: int
+    params: dict[str, Any]
+    value: float | None
+    state: Literal["complete", "pruned", "failed"]
+    reason: str = ""
+    epochs: int = 0
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """The best settings, their objective in nats, and every trial in order."""
+
+    best: dict[str, Any]
+    value: float
+    trials: list[TrialRecord]
+
+    def count(self, state: str) -> int:
+        """How many trials ended so."""
+        return sum(trial.state == state for trial in self.trials)
+
+    @property
+    def epochs(self) -> int:
+        """The epochs that all trials have trained."""
+        return sum(trial.epochs for trial in self.trials)

@@ -1,0 +1,107 @@
+"""Ctrl-C in every phase: what is done is saved, and the same command goes on to the same end."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import pytest
+
+from bench.training import ReplicaTrainer
+from killing import differences
+from runs import Ended, run_tiny
+
+PAIR = ("--models", "VAE,CP", "--datasets", "digits")
+SEARCH = (*PAIR, "--trials", 8, "--set", "model.latent_dim=3")
+
+
+def interrupting(real: Callable[..., Any], moments: Sequence[int], times: int = 1) -> Any:
+    """The function, with a Ctrl-C (or two) at its calls of those numbers."""
+    made = 0
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        nonlocal made
+        made += 1
+        if made in moments:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return real(*arguments, **options)
+
+    return call
+
+
+def check_interrupted(ended: Ended) -> None:
+    assert ended.status == 130, ended.out + ended.err
+    assert "interrupted; run the same command again to go on from here" in ended.out
+    assert "Traceback" not in ended.out + ended.err
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "runs"
+    assert run_tiny(out, *PAIR).status == 0
+    return out
+
+
+PHASES = [
+    ("bench.training.validation_bound", 2),
+    ("bench.evaluation.report_card.measure_bounds", 1),
+    ("bench.evaluation.report_card.measure_decomposition", 1),
+    ("bench.evaluation.report_card.measure_generation", 2),
+]
+
+
+@pytest.mark.parametrize(("where", "moment"), PHASES, ids=lambda value: str(value).split("_")[-1])
+def test_a_run_goes_on_after_ctrl_c(
+    tmp_path: Path,
+    undisturbed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    moment: int,
+) -> None:
+    out = tmp_path / "runs"
+    with monkeypatch.context() as patch:
+        patch.setattr(where, interrupting(resolve_name(where), [moment]))
+        check_interrupted(run_tiny(out, *PAIR))
+    assert differences(out, undisturbed) != []
+    assert run_tiny(out, *PAIR).status == 0
+    assert differences(out, undisturbed) == []
+
+
+@pytest.mark.parametrize("where", [where for where, _ in PHASES[:2]])
+def test_the_second_ctrl_c_ends_at_once(
+    tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    out = tmp_path / "runs"
+    with monkeypatch.context() as patch:
+        patch.setattr(where, interrupting(resolve_name(where), [1], times=2))
+        ended = run_tiny(out, *PAIR)
+    assert ended.status == 130
+    assert "Traceback" not in ended.out + ended.err
+    assert run_tiny(out, *PAIR).status == 0
+    assert differences(out, undisturbed) == []
+
+
+def best(out: Path) -> list[dict[str, Any]]:
+    """What each cell's search has chosen."""
+    return [json.loads(path.read_text())["tuned"] for path in sorted(out.glob("cells/*/*g.json"))]
+
+
+def test_an_interrupted_search_ends_with_the_same_best_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two systems, eight trials each; interrupted again and again, in one process."""
+    expected, out = tmp_path / "expected", tmp_path / "runs"
+    assert run_tiny(expected, *SEARCH).status == 0
+    for moment in (1, 4, 6, 3, 9):
+        with monkeypatch.context() as patch:
+            patch.setattr(ReplicaTrainer, "epoch", interrupting(ReplicaTrainer.epoch, [moment]))
+            check_interrupted(run_tiny(out, *SEARCH))
+    assert run_tiny(out, *SEARCH).status == 0
+    assert len(best(expected)) == 4  # config.json and training.json of two cells
+    assert best(out) == best(expected)
+    assert differences(out, expected) == []

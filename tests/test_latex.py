@@ -1,0 +1,63 @@
+"""LaTeX that compiles, whatever the names and texts are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import latexed
+from bench.report.latex import escape, to_latex
+from bench.report.papertables import Formula, Table
+from fabricated import empty, put, row
+from runs import bench
+
+NASTY = (
+    r"""\ { } & % $ # _ ~ ^ < > | " ' ` [x] ± − – — ‖ ● ≈ † ° ≤ ≥ × · √ … é ß ł π 漢"""
+    "\n\t\x07"
+)
+
+
+def test_every_character_compiles(tmp_path: Path) -> None:
+    formula = Formula("KL(q ‖ p)", r"\mathrm{KL}(q \,\|\, p)")
+    table = Table(
+        "k_ä", NASTY, NASTY, [NASTY, "[b]", formula], [["[" + NASTY, NASTY, "1"], ["[0]", "", ""]],
+        strong=frozenset({(0, 0), (1, 1), (0, 1)}), prose=frozenset({1}),
+    )  # fmt: skip
+    latexed.check(to_latex([table, table]), tmp_path)
+
+
+@pytest.mark.parametrize("text", [r"\section{x} \% \\ a_b", "50% of $x"])
+def test_a_text_is_set_as_it_is(text: str) -> None:
+    assert escape(text) != text
+    latexed.read(escape(text))
+
+
+def test_nothing_to_show_is_nothing() -> None:
+    assert to_latex([]) == ""
+
+
+def test_the_checker_sees_what_does_not_compile() -> None:
+    whole = to_latex([Table("k", "t", "c", ["a", "b"], [["1", "2"]])])
+    latexed.read(whole)
+    for wrong in (
+        whole.replace(r"\end{table}", ""), whole.replace("1 & 2", "1 & 2 & 3"),
+        whole.replace("1 & 2", "$1 & 2"), whole.replace("1 & 2", "±1 & 2"),
+    ):  # fmt: skip
+        with pytest.raises(AssertionError):
+            latexed.read(wrong)
+
+
+def test_a_whole_report_compiles(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    for model in ("CP", "VAE", ""):
+        for seed in (0, 1):
+            put(store, row(seed, model, dataset="mnist", entropy=2.0, ess=3.0, A=-80.0, B1=1.0))
+    put(store, row(3, "VP", status="failed", reason="TypeError: {x} & 100% of $y_1"))
+    for words in ([], ["--scorecard"]):
+        ended = bench("report", "--out", store.out, "--format", "latex", *words)
+        assert ended.status == 0, ended.err
+        assert r"\toprule" in ended.out
+        folder = tmp_path / ("scorecard" if words else "report")
+        folder.mkdir()
+        latexed.check(ended.out, folder)

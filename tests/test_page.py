@@ -1,0 +1,209 @@
+"""The page without a browser: one file, nothing from outside, no name that takes it over."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.report.page import write_page
+from bench.report.page.links import LOCAL, Links, find_links
+from bench.report.page.pairs import paired
+from bench.report.page.pictures import Embedder
+from bench.report.page.views import cell_columns
+from bench.report.statistics import models_test
+from bench.report.summary import summarise
+from fabricated import empty, put, row
+from paged import HOSTILE, MEANS, costs, full_store
+from runs import bench
+
+VENDOR = Path(__file__).parents[1] / "bench" / "report" / "page" / "vendor"
+SUMS = re.findall(
+    r"^\| (\S+) \| \S+ \| ([0-9a-f]{64}) \|$", (VENDOR / "README.md").read_text(), re.M
+)
+
+
+class Reader(HTMLParser):
+    """What a browser would fetch or run, and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts, self.fetched, self.words, self.handlers = 0, [], "", []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.scripts += tag == "script" and found.get("type") != "application/json"
+        self.handlers += [name for name in found if name.startswith("on")]
+        if tag in ("link", "iframe", "object", "embed", "base", "form"):
+            self.fetched.append(tag)
+        if source := found.get("src"):
+            self.fetched += [] if source.startswith("data:") else [source]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    store, rows = full_store(tmp_path_factory.mktemp("page"))
+    return write_page(store, rows).read_text()
+
+
+def test_nothing_is_fetched_and_nothing_runs_but_what_is_written_here(text: str) -> None:
+    found = Reader(text)
+    assert found.fetched == []
+    assert found.handlers == []
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+    hashes = re.findall(r"'(sha256-[^']*)'", policy)
+    assert found.scripts == len(hashes) == 6
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
+
+
+def test_hostile_names_and_reasons_are_text(text: str) -> None:
+    assert HOSTILE not in text
+    assert HOSTILE in Reader(text).words
+    assert "&lt;/script&gt;" in text
+
+
+def test_everything_is_in_the_html_itself(text: str) -> None:
+    words = Reader(text).words
+    for expected in ("0.50 ± 0.01 (0.10)", "permutation null", "1 cell failed", "Compare", "nats"):
+        assert expected in words
+    assert text.count('src="data:image/png;base64,') == 2
+    assert 'href="../cells/cp0/samples.png"' in text
+
+
+def test_a_store_of_a_failure_alone_has_a_page(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    failed = put(store, row(status="failed", reason="no", nelbo=None, nll=None, purity=None))
+    assert "1 cell failed" in Reader(write_page(store, [failed]).read_text()).words
+
+
+def test_every_number_of_a_cell_has_a_definition() -> None:
+    values = {"nelbo", "nll", "purity", "js_uniform", "js", "A", "epochs", "seconds", "ess"}
+    (line,) = summarise([row(**dict.fromkeys(values, 1.0))])
+    blank = {
+        column.heading
+        for _, column, _ in cell_columns([line])
+        if not column.meaning and not column.heading.endswith(" u")
+    }
+    assert blank == set()
+
+
+def test_pairs_are_those_of_the_paired_test(tmp_path: Path) -> None:
+    store, rows = full_store(tmp_path)
+    done = [one for one in rows if one["status"] == "ok"]
+    found = paired(store, done, summarise(rows))
+    (group,) = (one for one in found["groups"] if one["examples"] == 400)
+    pairs = [(a, b) for i, a in enumerate(group["cells"]) for b in group["cells"][i + 1 :]]
+    values = dict(zip(pairs, group["values"]["nelbo"], strict=True))
+    a, b = costs(0, MEANS["CP"]), costs(20, MEANS["VP"])
+    test = models_test(a[None], b[None])
+    difference, se, p, lower, higher = values["cp0", "vp0"]
+    expected = (test.difference, test.se, test.p)
+    assert (difference, se, p) == pytest.approx(expected, rel=1e-3)
+    assert lower + higher == pytest.approx(1.0)
+    assert group["quantile"] * test.se == pytest.approx(test.high - test.difference)
+
+
+def test_pairs_without_room_are_named(tmp_path: Path) -> None:
+    store, rows = full_store(tmp_path)
+    done = [one for one in rows if one["status"] == "ok"]
+    found = paired(store, done, summarise(rows), entries=20)
+    assert found["left_out"] == ["nll", "nll_rb", "reconstruction", "kl_z", "kl_c"]
+    assert paired(store, done, summarise(rows), entries=1)["groups"] == []
+
+
+def test_pictures_are_pressed_into_their_share_or_left_out(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (400, 400), dtype=np.uint8)
+    path = tmp_path / "samples.png"
+    Image.fromarray(noise).save(path)
+    alone = Embedder(1_000_000, 1).embed(path)
+    assert alone is not None
+    assert alone.source.startswith("data:image/png")
+    assert (alone.width, alone.height) == (400, 400)
+    pressed = Embedder(1_000_000, 10).embed(path)
+    assert pressed is not None
+    assert pressed.source.startswith("data:image/webp")
+    assert len(pressed.source) < len(alone.source)
+    full = Embedder(1000, 1)
+    left_out = full.embed(path)
+    assert left_out is not None
+    assert (left_out.source, full.left_out) == ("", 1)
+    assert Embedder(1000, 1).embed(tmp_path / "none.png") is None
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert Embedder(1000, 1).embed(tmp_path / "broken.png") is None
+
+
+@pytest.mark.slow
+def test_sixty_cells_take_seconds_and_less_than_ten_megabytes(tmp_path: Path) -> None:
+    store, rows = empty(tmp_path), []
+    picture = np.random.default_rng(1).integers(0, 255, (280, 280), dtype=np.uint8)
+    for number in range(60):
+        values = costs(number, 90.0 + number)
+        made = row(number % 3, f"M{number // 3}", cell=f"cell{number}")
+        names = ("nelbo", "nll", "nll_rb", "reconstruction", "kl_z", "kl_c")
+        rows.append(put(store, made, **dict.fromkeys(names, np.tile(values, 25))))
+        for name in ("samples.png", "categories.png", "labels.png"):
+            Image.fromarray(picture).save(store.folder(made["cell"]) / name)
+    start = time.monotonic()
+    path = write_page(store, rows)
+    assert time.monotonic() - start < 180  # seven seconds where no other work is done
+    assert path.stat().st_size < 10_000_000
+
+
+def test_a_server_has_addresses_of_its_own(tmp_path: Path) -> None:
+    told: list[str] = []
+    assert find_links("", tmp_path, told.append) == Links()
+    found = find_links("http://127.0.0.1:9/", tmp_path, told.append)
+    assert (found.home, found.is_server, found.runs) == ("http://127.0.0.1:9", True, {})
+    assert len(told) == 1
+
+
+def test_runs_of_a_store_are_found(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    from bench.tracking.location import locate
+
+    client = MlflowClient(tracking_uri=locate("", tmp_path).uri)
+    experiment = client.create_experiment("bench", str(tmp_path / "mlartifacts"))
+    run = client.create_run(experiment, tags={"cell": "cp0"}).info.run_id
+    client.create_run(experiment, tags={"cell": "vae0", "trial": "3"})
+    found = find_links("", tmp_path, pytest.fail)
+    assert found.runs == {"cp0": f"{LOCAL}/#/experiments/{experiment}/runs/{run}"}
+
+
+def test_the_command_writes_it_and_the_report_says_where(tmp_path: Path) -> None:
+    store, _ = full_store(tmp_path)
+    path = store.out / "report" / "index.html"
+    assert "page: `bench report --format html`" in bench("report", "--out", store.out).out
+    ended = bench("report", "--out", store.out, "--format", "html")
+    assert (ended.status, ended.err) == (0, "")
+    assert str(path) in ended.out
+    assert path.is_file()
+    assert str(path) in bench("report", "--out", store.out).out
+
+
+def test_a_choice_does_not_go_with_the_page(tmp_path: Path) -> None:
+    store, _ = full_store(tmp_path)
+    ended = bench("report", "--out", store.out, "--format", "html", "--models", "CP")
+    assert ended.status == 2
+    assert "Leave them out" in ended.err
+
+
+@pytest.mark.parametrize(("name", "digest"), SUMS)
+def test_vendored_files_are_the_published_ones(name: str, digest: str) -> None:
+    assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
+
+
+def test_every_vendored_file_has_its_sum() -> None:
+    names = {path.name for path in VENDOR.iterdir()} - {"README.md"}
+    assert names == {name for name, _ in SUMS}

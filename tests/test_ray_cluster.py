@@ -1,0 +1,126 @@
+"""A run on a real Ray cluster of two nodes: one is lost, a process dies, Ctrl-C is pressed."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rays import TwoNodes, two_nodes
+from runs import TINY, bench, results, start, wait_for, write_prior
+
+pytestmark = pytest.mark.slow
+
+GRID = ("--models", "VAE,CP", "--datasets", "digits", "--components", 3, "--seeds", 2)
+LONG = ("--set", "training.patience=5000", "--set", "engine.mode=eager")
+ALONE = ("--set", "engine.replicas=1")
+OFTEN = ("--set", "training.checkpoint_seconds=0")
+SECONDS = 180.0
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[TwoNodes]:
+    with two_nodes() as cluster:
+        yield cluster
+
+
+def on(nodes: TwoNodes) -> tuple[str, ...]:
+    return ("--workers", "0", "--ray", nodes.address)
+
+
+def numbers(out: Path) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if "seconds" not in k} for row in results(out)]
+
+
+def files(out: Path) -> dict[Path, tuple[int, int]]:
+    """Every file of the finished cells, with what changes when it is written again."""
+    cells = [row.parent for row in out.glob("cells/*/row.json")]
+    found = [path for cell in cells for path in cell.iterdir() if path.name != "checkpoint.pt"]
+    return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in found}
+
+
+def epochs(checkpoint: Path) -> list[dict[str, Any]]:
+    state = torch.load(checkpoint, weights_only=True)
+    history: list[dict[str, Any]] = state["replicas"][0]["progress"]["history"]
+    return history
+
+
+def test_a_process_that_dies_again_and_again_has_failed(tmp_path: Path, nodes: TwoNodes) -> None:
+    """The plugin lies where only this machine need see it."""
+    plugin = write_prior(tmp_path / "deadly.py", "os.kill(os.getpid(), 9)")
+    out = tmp_path / "runs"
+    words = ("--plugin", plugin, "--priors", "deadly,standard", "--posteriors", "continuous")
+    process = start(
+        tmp_path,
+        "run",
+        *TINY,
+        *words,
+        *on(nodes),
+        "--datasets",
+        "digits",
+        "--epochs",
+        2,
+        "--out",
+        out,
+    )
+    text, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1, text + errors
+    failed, ok = sorted(results(out), key=lambda row: row["prior"])
+    assert (failed["status"], ok["status"]) == ("failed", "ok")
+    assert "its worker process died 3 times without an epoch between" in failed["reason"]
+
+
+def test_ctrl_c_on_a_cluster_saves_and_the_next_run_goes_on(
+    tmp_path: Path, nodes: TwoNodes
+) -> None:
+    out = tmp_path / "runs"
+    words = ("run", *TINY, *GRID, *LONG, *ALONE, *OFTEN, *on(nodes), "--out", out)
+    process = start(tmp_path, *words, "--epochs", 5000)
+    wait_for(lambda: len([*out.glob("cells/*/checkpoint.pt")]) == 2, process, SECONDS)
+    os.killpg(process.pid, signal.SIGINT)
+    text, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, text + errors
+    assert "interrupted; run the same command again" in text
+    assert "Traceback" not in text + errors
+    assert not [*out.glob("cells/*/row.json")]
+    assert len([*out.glob("cells/*/checkpoint.pt")]) == 2
+
+
+def test_a_lost_node_loses_no_cell_and_doubles_none(tmp_path: Path, nodes: TwoNodes) -> None:
+    words = ("run", *TINY, *GRID, *LONG, *ALONE, "--epochs", 250)
+    expected, out = tmp_path / "expected", tmp_path / "runs"
+    assert bench(*words, "--out", expected).status == 0
+
+    process = start(tmp_path, *words, *OFTEN, *on(nodes), "--out", out)
+
+    def in_the_middle() -> bool:
+        begun = [*out.glob("cells/*/checkpoint.pt")]
+        return len(begun) == 2 and bool([*out.glob("cells/*/row.json")])
+
+    wait_for(in_the_middle, process, SECONDS)
+    nodes.lose_second()
+    kept = files(out)
+    before = {path.parent: epochs(path) for path in out.glob("cells/*/checkpoint.pt")}
+    assert kept
+    assert before
+
+    text, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, text + errors
+    assert text.count("its node was lost; it goes on from its last checkpoint") == 1, text
+    assert sum(f"/{4}]" in line for line in text.splitlines()) == 4
+    assert "Traceback" not in text + errors
+    assert {path: stat for path, stat in files(out).items() if path in kept} == kept
+    assert numbers(out) == numbers(expected)
+    for folder, history in before.items():
+        with (folder / "history.csv").open() as stream:
+            lines = [*csv.DictReader(stream)]
+        # The seconds of an epoch are never the same twice: these epochs were not trained again.
+        assert [line["seconds"] for line in lines[: len(history)]] == [
+            str(record["seconds"]) for record in history
+        ]

@@ -1,0 +1,256 @@
+"""The verdict on every claim, in stores where it is true, false and neither."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.report.scorecard import CLAIMS, Verdict, judge
+from bench.report.scorecard.show import as_table
+from bench.report.scorecard.verdict import Claim, Finding, conclude
+from bench.store import Store
+from claimed import (
+    FALSE,
+    OPEN,
+    TRUE,
+    WORLDS,
+    put_bounds,
+    put_cell,
+    put_values,
+)
+from fabricated import empty, put, row
+from runs import bench
+
+MNIST = ("mnist", 10)
+
+
+def verdict(store: Store, key: str) -> Verdict:
+    return next(found for found in judge(store, store.rows()) if found.key == key)
+
+
+@pytest.mark.parametrize("outcome", [TRUE, FALSE, OPEN])
+@pytest.mark.parametrize("key", [claim.key for claim in CLAIMS])
+def test_every_claim_has_all_three_verdicts(tmp_path: Path, key: str, outcome: str) -> None:
+    store = empty(tmp_path)
+    WORLDS[key](store, outcome)
+    found = verdict(store, key)
+    assert found.verdict == outcome, found
+    assert found.here == outcome
+    assert found.numbers
+    assert "Missing" not in found.detail
+    assert "protocol" not in found.detail
+
+
+@pytest.mark.parametrize("key", [claim.key for claim in CLAIMS])
+def test_without_cells_nothing_can_be_told_and_it_says_which(tmp_path: Path, key: str) -> None:
+    store = empty(tmp_path)
+    put(store, row(model="CP-pi"))
+    found = verdict(store, key)
+    assert (found.verdict, found.here, found.numbers) == (OPEN, OPEN, "")
+    assert "Missing: " in found.detail
+    assert "no finished" in found.detail
+
+
+def test_keys_and_sources_are_there_once() -> None:
+    keys = [claim.key for claim in CLAIMS]
+    assert len(set(keys)) == len(keys) == len(WORLDS)
+    assert all(claim.claim and claim.source and claim.test for claim in CLAIMS)
+
+
+def test_a_missing_column_keeps_a_claim_open_but_not_what_was_run(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"CP": 99.0, "INDq": 100.0}, MNIST)
+    found = verdict(store, "cp-beats-indq")
+    assert (found.verdict, found.here) == (OPEN, TRUE)
+    assert found.numbers.startswith("mnist K=10: -1.00 [")
+    assert found.numbers.endswith("] yes")
+    assert "mnist K=150, 500" in found.detail
+    assert "In what was run: holds." in found.detail
+
+
+def test_one_column_is_enough_to_refute(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"CP": 101.0, "INDq": 100.0}, MNIST)
+    assert verdict(store, "cp-beats-indq").verdict == FALSE
+
+
+def test_other_data_refute_nothing_of_the_papers(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"CP": 101.0, "INDq": 100.0}, ("digits", 10))
+    found = verdict(store, "cp-beats-indq")
+    assert (found.verdict, found.here) == (OPEN, FALSE)
+
+
+def test_a_match_is_within_the_margin_and_not_merely_undecided(tmp_path: Path) -> None:
+    close, noisy = empty(tmp_path / "a"), empty(tmp_path / "b")
+    put_bounds(close, {"INDp": 100.1, "CP": 100.0}, MNIST)
+    put_bounds(noisy, {"INDp": 100.1, "CP": 100.0}, MNIST, spread=5.0)
+    assert verdict(close, "indp-matches-cp").here == TRUE
+    assert verdict(noisy, "indp-matches-cp").here == OPEN
+
+
+def test_one_seed_is_compared_over_the_test_examples(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"CP": 99.0, "INDq": 100.0}, MNIST, seeds=1)
+    assert verdict(store, "cp-beats-indq").here == TRUE
+
+
+@pytest.mark.parametrize(("error", "here"), [(0.01, TRUE), (0.5, OPEN), (None, OPEN)])
+def test_one_seed_has_the_error_of_its_measurement(
+    tmp_path: Path, error: float | None, here: str
+) -> None:
+    store = empty(tmp_path)
+    for model, purity in (("CP", 0.8), ("INDq", 0.4), ("INDp", 0.4), ("INDqp", 0.4)):
+        put_cell(store, model, ("mnist", 150), 0, purity_corrected=purity, purity_se=error)
+    found = verdict(store, "cp-purer")
+    assert found.here == here
+    assert ("run more seeds" in found.detail) == (error is None)
+
+
+def test_several_tests_of_a_claim_are_adjusted() -> None:
+    claim = Claim("k", "c", "s", "t", lambda _: [])
+    one = Finding("mnist K=10", True, p=0.03, favours=True)
+    other = Finding("mnist K=150", True, p=0.04, favours=True)
+    assert conclude(claim, [one]).verdict == TRUE
+    assert conclude(claim, [one, other]).verdict == OPEN
+    assert conclude(claim, [one, replace(other, paper=False)]).verdict == TRUE
+
+
+def test_counts_that_agree_by_chance_are_not_certain(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    for model, marked in (("CP", 9), ("INDq", 10), ("INDp", 10), ("INDqp", 10)):
+        put_values(store, model, ("mnist", 150), [{"top_marked": marked}] * 2)
+    assert verdict(store, "cp-lists-apart").here == OPEN
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"setting": "other", "cell": "other"}, "several settings"),
+        ({"status": "failed"}, "no finished INDq"),
+        ({"dataset_fingerprint": "unverified"}, "different test examples"),
+        ({"config": {"training": {"epochs": 20}, "model": {"hidden": 300}}}, "training.epochs"),
+    ],
+)
+def test_what_cannot_be_compared_is_not(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"CP": 99.0, "INDq": 100.0}, MNIST, seeds=1)
+    other = {"training": {"epochs": 2000}, "model": {"hidden": 300}}
+    (store.folder("CP-mnist-10-0") / "config.json").write_text(json.dumps(other))
+    put_cell(store, "INDq", MNIST, 0, **changes)
+    found = verdict(store, "cp-beats-indq")
+    assert found.here == OPEN
+    assert said in found.detail
+
+
+def test_cells_that_were_trained_for_less_judge_only_what_was_run(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"CP": 101.0, "INDq": 100.0}, MNIST, seeds=1)
+    for model in ("CP", "INDq"):
+        path = store.folder(f"{model}-mnist-10-0") / "config.json"
+        config = json.loads(path.read_text())
+        config["training"] |= {"epochs": 20, "initialisation": "he"}
+        path.write_text(json.dumps(config))
+    found = verdict(store, "cp-beats-indq")
+    assert (found.verdict, found.here) == (OPEN, FALSE)
+    assert "protocol: mnist K=10 (epochs 20 instead of 2000)" in found.detail
+    assert "One training seed" in found.detail
+    for model in ("CP", "INDq"):
+        (store.folder(f"{model}-mnist-10-0") / "config.json").unlink()
+    assert "not on disk" in verdict(store, "cp-beats-indq").detail
+
+
+def test_a_tuned_learning_rate_is_no_difference(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"CP": 99.0, "INDq": 100.0}, MNIST, seeds=1)
+    for model, rate in (("CP", 0.1), ("INDq", 0.2)):
+        name = f"{model}-mnist-10-0"
+        found = store.row(name) or {}
+        tuned = {"training.learning_rate": rate}
+        put(store, {**found, "tuned": tuned})
+        config = {"training": {"learning_rate": rate, "checkpoint_seconds": rate}}
+        (store.folder(name) / "config.json").write_text(json.dumps(config))
+    assert verdict(store, "cp-beats-indq").here == TRUE
+
+
+def test_bounds_that_are_not_on_disk_are_missing(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"CP": 99.0, "INDq": 100.0}, MNIST, seeds=1)
+    (store.folder("CP-mnist-10-0") / "examples.npz").unlink()
+    found = verdict(store, "cp-beats-indq")
+    assert (found.here, "found no such file" in found.detail) == (OPEN, True)
+
+
+def test_of_many_rivals_the_nearest_is_shown(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"HVP": 99.0, "CP": 103.0, "VP": 100.0, "HVAE": 102.0}, MNIST)
+    found = verdict(store, "hvp-best")
+    assert found.numbers.startswith("mnist K=10 against VP: -1.00")
+    assert found.numbers.count(";") == 0
+    assert "Tested too, not shown: 2 yes." in found.detail
+
+
+def test_the_published_table_is_held_beside(tmp_path: Path) -> None:
+    remarks = {claim.key: claim.remark for claim in CLAIMS}
+    assert remarks["cp-beats-indq"].endswith("in 8 of 8.")
+    assert remarks["hvp-best"].endswith("in 7 of 8.")  # INDqp is lower on FashionMNIST at 10
+    assert remarks["vp-improves"].endswith("in 4 of 5.")  # VP at 500 on FashionMNIST is not
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = empty(tmp_path)
+    put_bounds(made, {"CP": 101.0, "INDq": 100.0}, MNIST)
+    put_bounds(made, {"CP": 99.0, "INDq": 100.0}, ("digits", 10))
+    return made
+
+
+def test_on_a_terminal(store: Store) -> None:
+    ended = bench("report", "--scorecard", "--out", store.out)
+    assert ended.status == 0, ended.err
+    assert "does not hold  CP has a better bound" in ended.out
+    assert "0 holds, 1 does not hold, 24 cannot be told" in " ".join(ended.out.split())
+
+
+def test_as_json_and_csv(store: Store) -> None:
+    words = ("report", "--scorecard", "--out", store.out, "--format")
+    (first, *rest) = json.loads(bench(*words, "json").out)
+    assert len(rest) == len(CLAIMS) - 1
+    assert (first["key"], first["verdict"]) == ("cp-beats-indq", FALSE)
+    rows = list(csv.DictReader(io.StringIO(bench(*words, "csv").out)))
+    assert rows[0] == {name: str(value) for name, value in first.items()}
+
+
+@pytest.mark.parametrize("format_", ["markdown", "html", "latex"])
+def test_as_a_table(store: Store, format_: str) -> None:
+    ended = bench("report", "--scorecard", "--out", store.out, "--format", format_)
+    assert ended.status == 0, ended.err
+    assert "does not hold" in ended.out
+    assert ended.out.count("CP has a better bound") == 1
+
+
+def test_chosen_datasets_alone_count(store: Store) -> None:
+    words = ("--datasets", "digits", "--format", "json")
+    (first, *_) = json.loads(bench("report", "--scorecard", "--out", store.out, *words).out)
+    assert (first["verdict"], first["here"]) == (OPEN, TRUE)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--section", "bounds"], "without --section"), (["--datasets", "dogits"], "digits"),
+     (["--format", "pdf"], "json")],
+)  # fmt: skip
+def test_a_mistake_is_one_message(store: Store, words: list[str], said: str) -> None:
+    ended = bench("report", "--scorecard", "--out", store.out, *words)
+    assert (ended.status, said in ended.err) == (2, True)
+
+
+def test_its_table_has_a_row_for_every_claim(store: Store) -> None:
+    table = as_table(judge(store, store.rows()))
+    assert [line[0] for line in table.rows] == [claim.claim for claim in CLAIMS]

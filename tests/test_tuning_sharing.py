@@ -1,0 +1,200 @@
+"""Several processes on one study: no trial is lost or run twice, and none is drawn otherwise."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+import bench.tuning.owners
+from bench.errors import UsageError
+from bench.tuning import TuningResult
+from bench.tuning.owners import Owner
+from bench.tuning.storage import Storage
+from bench.tuning.study import OWNER, Slots
+from postgres import postgres
+from runs import wait_for
+from searches import SPACE, Climbing, climb
+
+LIMIT = 180.0
+HERE = str(Path(__file__).parent)
+WORKER = """
+import sys; sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from searches import work
+work(sys.argv[2], Path(sys.argv[3]), *sys.argv[4:])
+"""
+
+
+def start(place: str, out: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WORKER, HERE, place, str(out), *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def log(out: Path) -> list[str]:
+    path = out / "log"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def ended(process: subprocess.Popen[str]) -> list[Any]:
+    """The trials as that process has seen them in the end."""
+    said, error = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, error
+    found: list[Any] = json.loads(said)
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> TuningResult:
+    return climb(Storage.at("", tmp_path_factory.mktemp("alone")), Climbing())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgres(tmp_path_factory.mktemp("server")) as url:
+        yield url
+
+
+@pytest.fixture(params=["journal", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "journal":
+        return str(tmp_path / "shared.journal")
+    url: str = request.getfixturevalue("server")
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    name = f"t{time.monotonic_ns()}"  # each test has a database of its own
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return url.rpartition("/")[0] + f"/{name}"
+
+
+def as_json(result: TuningResult) -> list[Any]:
+    found: list[Any] = json.loads(json.dumps([vars(trial) for trial in result.trials]))
+    return found
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_search(place: str, tmp_path: Path, alone: TuningResult) -> None:
+    crew = [start(place, tmp_path, "0.05") for _ in range(2)]
+    assert all(ended(process) == as_json(alone) for process in crew)
+    begun = Counter(line.split()[1] for line in log(tmp_path))
+    assert set(begun) == {str(trial.number) for trial in alone.trials}
+    assert set(begun.values()) == {1}
+    assert len({line.split()[0] for line in log(tmp_path)}) == 2  # both have worked
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_had_goes_to_the_other(
+    place: str, tmp_path: Path, alone: TuningResult
+) -> None:
+    killed = start(place, tmp_path, "0.3")
+    wait_for(lambda: len(log(tmp_path)) >= 2, killed, LIMIT)
+    helper = start(place, tmp_path, "0.01")
+    wait_for(lambda: len({line.split()[0] for line in log(tmp_path)}) == 2, helper, LIMIT)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert ended(helper) == as_json(alone)
+    assert ended(start(place, tmp_path, "0.01")) == as_json(alone)
+
+
+@pytest.mark.slow
+def test_a_search_killed_again_and_again_draws_the_same(
+    place: str, tmp_path: Path, alone: TuningResult
+) -> None:
+    for count in (1, 2, 3, 4, 5, 5):  # the last two in the next rounds
+        process = start(place, tmp_path, "0", str(count))
+        process.communicate(timeout=LIMIT)
+        assert process.returncode == -signal.SIGKILL
+    assert ended(start(place, tmp_path, "0")) == as_json(alone)
+
+
+@pytest.mark.parametrize("calls", range(1, 40, 3))
+def test_a_kill_at_any_call_of_the_storage_loses_nothing(
+    tmp_path: Path, alone: TuningResult, calls: int
+) -> None:
+    for further in (0, 2):  # in the first session, and again in the one that mends it
+        pid = os.fork()
+        if pid == 0:
+            die_after(calls + further)
+            climb(Storage.at("", tmp_path), Climbing())
+            os._exit(0)
+        assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    assert climb(Storage.at("", tmp_path), Climbing()) == alone
+
+
+def die_after(calls: int) -> None:
+    """End this process by SIGKILL at a call that writes to the journal."""
+    from optuna.storages.journal import JournalFileBackend
+
+    real, count = JournalFileBackend.append_logs, 0
+
+    def append(self: Any, logs: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == calls:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(self, logs)
+
+    JournalFileBackend.append_logs = append  # type: ignore[method-assign]
+
+
+def test_a_process_of_another_machine_is_judged_by_its_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.tuning.owners, "BEAT", 0.05)
+    monkeypatch.setattr(bench.tuning.owners, "GRACE", 1.0)
+    storage = Storage.at("", tmp_path)
+    study = Slots(storage, "cell", SPACE, 0, 4).study
+    with Owner(study, tmp_path / "here") as me, Owner(study, tmp_path / "there") as other:
+        machines = map(str, itertools.count())  # whoever asks is on another
+        monkeypatch.setattr(bench.tuning.owners, "_machine", lambda: next(machines))
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            assert me.alive(other.name, study.user_attrs)
+            time.sleep(0.05)
+        other._ended.set()  # as if it had been killed: it says nothing more
+        end = time.monotonic() + LIMIT
+        while me.alive(other.name, study.user_attrs):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    assert not me.alive(other.name, study.user_attrs)
+
+
+def test_one_that_waits_for_others_can_be_stopped(tmp_path: Path) -> None:
+    storage = Storage.at("", tmp_path)
+    slots = Slots(storage, "cell", SPACE, 0, 4)
+    with Owner(slots.study, tmp_path / "other") as other:
+        parts = [[proposal] for proposal in slots.round(4)]
+        while slots.claim(parts, other) is not None:
+            pass
+        stopped = threading.Event()
+        threading.Timer(0.5, stopped.set).start()
+        with pytest.raises(Exception, match="other processes had trials"):
+            climb(storage, Climbing(), study="cell", trials=4, batch=4, seed=0, stop=stopped.is_set)
+        assert {t.user_attrs[OWNER] for t in slots.by_slot().values()} == {other.name}
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("mysql://root@localhost/optuna", r"tuning.storage: expected nothing.*found mysql://"),
+        ("postgresql://bench:secret@127.0.0.1:1/none", r"bench:\*\*\*@127.*cannot be opened"),
+    ],
+)
+def test_a_storage_that_cannot_be_is_refused(tmp_path: Path, place: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
+        Storage.at(place, tmp_path).check()
+    assert "secret" not in str(raised.value)

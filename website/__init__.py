@@ -1,0 +1,1 @@
+"""How the documentation is made from docs/ and from the code: see mkdocs.yml."""
