@@ -2,6 +2,30 @@
 
 Priors are crossed with posterior factorizations over datasets; every reported number is a
 valid bound or a metric with its standard error and its chance level.
+
+    >>> import bench
+    >>> table = bench.run(models="CP,VAE", datasets="digits", out="runs")  # doctest: +SKIP
+    >>> cell = bench.load("CP", out="runs")  # doctest: +SKIP
+    >>> cell.sample(16, category=3).shape  # doctest: +SKIP
+    (16, 8, 8)
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.interface import Encoded, TrainedCell, load, results, run
+
 __version__ = "0.1.0"
+
+__all__ = ["Encoded", "TrainedCell", "__version__", "load", "results", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """The Python interface, imported when it is first used: it brings torch."""
+    if name not in __all__:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    from bench import interface
+
+    return getattr(interface, name)

@@ -13,6 +13,7 @@ import torch
 
 from bench.engine.replica import Epoch, temperature_at
 from bench.errors import BenchError, Interrupted
+from bench.evaluation.kept_examples import keep_examples
 from bench.evaluation.report_card import ReportCard, evaluate
 from bench.files import atomic_write, refusals, sweep, write_json, write_text
 from bench.grid import Cell
@@ -204,6 +205,7 @@ def _evaluate(
     cell: Cell, trained: Trained, workshop: Workshop, store: Store, events: Events
 ) -> Row:
     torch.set_num_threads(trained.facts["threads"])
+    keep_examples(store.out, workshop.data(cell.dataset))
     trained_by, _ = workshop.settings(cell, trained.facts["tuned"])
     temperature = temperature_at(trained.facts["best_epoch"], trained_by.training)
     started = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench import __version__, cli_tracking
+from bench import __version__, cli_pictures, cli_tracking
 from bench.cli_options import ConfigFile, DataDir, Format, Out, Plugin, selects
 from bench.errors import BenchError, UsageError
 from bench.memory import keep_freed_memory
@@ -233,6 +233,7 @@ def data_import(
 
 
 cli_tracking.add_to(app)
+cli_pictures.add_to(app)
 
 
 def main() -> None:

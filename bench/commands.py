@@ -124,6 +124,15 @@ def _results(
     """The store and its rows."""
     if format_ not in formats:
         raise unknown("format", format_, formats)
+    return results_of(out, config_file)
+
+
+def results_of(out: Path | None, config_file: Path | None) -> tuple[Store, list[Row]]:
+    """A store and its rows.
+
+    Raises:
+        UsageError: there are none.
+    """
     folder = Path(settings_for(out, (), config_file).run.out)
     store = Store(folder, create=False)
     rows = store.rows()

@@ -118,7 +118,10 @@ def load_model(
         model.load_state_dict(weights)
     except FileNotFoundError as error:
         raise BenchError(f"there is no {path}: expected the cell's trained model") from error
-    except (RuntimeError, UnpicklingError, TypeError, AttributeError, OSError) as error:
+    except (
+        RuntimeError, UnpicklingError, TypeError, AttributeError, OSError, EOFError, LookupError,
+        ValueError,
+    ) as error:  # fmt: skip
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise BenchError(
             f"{path} is not a model of {recipe.prior} x {recipe.posterior} as config.json beside "

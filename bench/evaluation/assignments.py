@@ -120,6 +120,7 @@ def measure_assignment(
         "responsibility_draws": found.draws,
         "purity_details": _without_lists(soft),
         "purity_hard_details": _without_lists(hard),
+        "label_categories": _label_categories(a, y, names),
         "top_categories": {
             **{key: value for key, value in asdict(soft.top).items() if key != "lists"},
             "labels": [
@@ -148,6 +149,15 @@ def _label_rows(soft: Purity, hard: Purity, names: Sequence[str]) -> list[dict[s
         }
         for row, certain in zip(soft.labels, hard.labels, strict=True)
     ]
+
+
+def _label_categories(a: Array, y: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
+    """q(k | y) for every label with data, the paper's Figures 10 to 12."""
+    present = np.unique(y)
+    return {
+        "labels": [names[label] for label in present],
+        "shares": [[float(f"{p:.6g}") for p in a[y == label].mean(axis=0)] for label in present],
+    }
 
 
 def _without_lists(found: Purity) -> dict[str, Any]:

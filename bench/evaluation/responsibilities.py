@@ -23,6 +23,7 @@ __all__ = [
     "components_are_categories",
     "paired_responsibilities",
     "posterior_means",
+    "prior_mixture",
     "prior_responsibilities",
 ]
 
@@ -103,7 +104,7 @@ def prior_responsibilities(
         raise ValueError(f"samples must be at least 1, got {samples}")
     prior = model.joint_prior() if prior is None else prior
     name = model.spec.latents[0]
-    mixture = _components(prior, name)
+    mixture = prior_mixture(prior, name)
     if mixture is None:
         return None
     like = next(model.parameters())
@@ -145,7 +146,7 @@ def paired_responsibilities(
         The halves, or None where the prior has no components.
     """
     prior = model.joint_prior() if prior is None else prior
-    mixture = _components(prior, model.spec.latents[0])
+    mixture = prior_mixture(prior, model.spec.latents[0])
     if mixture is None:
         return None
 
@@ -174,7 +175,7 @@ def components_are_categories(model: Model, prior: Joint) -> bool:
     """
     name = model.spec.latents[0]
     apart = isinstance(prior.factors[name], Mixture)
-    return not apart and _components(prior, name) is not None
+    return not apart and prior_mixture(prior, name) is not None
 
 
 @torch.no_grad()
@@ -204,7 +205,7 @@ def posterior_means(model: Model, x: Tensor, layers: int | None = None) -> Tenso
 @torch.no_grad()
 def component_weights(model: Model, prior: Joint) -> NDArray[np.float64] | None:
     """The weights of the components that ``prior_responsibilities`` is about, shape (J,)."""
-    mixture = _components(prior, model.spec.latents[0])
+    mixture = prior_mixture(prior, model.spec.latents[0])
     if mixture is None:
         return None
     log_weights = mixture.log_weights.double().unflatten(-1, (mixture.groups, -1))  # (J, inner)
@@ -228,7 +229,7 @@ def active_units(model: Model, x: Tensor) -> int:
     return int((means.var(dim=0, correction=0) > ACTIVE_VARIANCE).sum())
 
 
-def _components(prior: Joint, name: str) -> Mixture | None:
+def prior_mixture(prior: Joint, name: str) -> Mixture | None:
     """The prior of one latent as a mixture: its own, or over the category that it depends on."""
     factor = prior.factors[name]
     if isinstance(factor, Mixture):

@@ -1,0 +1,143 @@
+"""Generated data on the line beside the density they should follow (Figures 3 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.evaluation.component_sampling import given_component
+from bench.report.figures.colours import colour
+from bench.report.figures.source import Drawing, Source, System, noise
+from bench.report.figures.style import axes_grid
+from bench.sampling import draw_pictures, with_categories
+
+__all__ = ["by_category", "generated", "histograms"]
+
+Array = NDArray[np.float64]
+SAMPLES = 10_000
+CATEGORY_SAMPLES = 2000
+BINS = 80
+MOST_CATEGORIES = 8
+VISIBLE = 1e-3  # of the true density's maximum
+
+
+def truth_of(source: Source, system: System) -> tuple[Array, Array] | None:
+    """Grid and true density of a system's dataset, (G,) each; None where it is not known."""
+    details = source.json(system.cell, "density")
+    if "truth" not in details:
+        return None
+    low, high, count = details["truth"]["grid"]
+    return np.linspace(low, high, count), np.asarray(details["curves"]["true"], dtype=np.float64)
+
+
+def generated(source: Source, system: System, count: int = SAMPLES) -> Array:
+    """What a system generates, shape (count,): with c ~ q(c), where it has a category."""
+    model = source.model(system.cell)
+    prior, shares = model.joint_prior(), source.usage(system.cell)
+    if model.spec.categories is not None and shares is not None:
+        prior = with_categories(prior, shares)
+    draws = draw_pictures(model, prior, count, noise(f"histogram {system.cell}"))
+    return draws[:, 0].astype(np.float64)
+
+
+def _range(truth: tuple[Array, Array]) -> tuple[float, float]:
+    grid, density = truth
+    seen = grid[density > VISIBLE * density.max()]
+    margin = 0.25 * float(seen[-1] - seen[0])
+    return float(seen[0]) - margin, float(seen[-1]) + margin
+
+
+def histograms(source: Source) -> Iterator[Drawing]:
+    """A panel for every system, one figure a dataset."""
+    for dataset in source.datasets:
+        found = [(system, truth_of(source, system)) for system in source.on(dataset)]
+        known = [(system, truth) for system, truth in found if truth is not None]
+        if not known:
+            continue
+
+        def draw(known: list[tuple[System, tuple[Array, Array]]] = known) -> Any:
+            columns = min(4, len(known))
+            rows = -(-len(known) // columns)
+            figure, grid = axes_grid(rows, columns, height=1.6 * rows, sharex=True, sharey=True)
+            limits = _range(known[0][1])
+            for axes, (system, truth) in zip(grid.flat, known, strict=False):
+                axes.hist(
+                    generated(source, system), bins=BINS, range=limits, density=True,
+                    color=colour(system.model), alpha=0.75,
+                )  # fmt: skip
+                axes.plot(*truth, color="black", linewidth=1.0)
+                axes.set_title(system.label)
+            grid[0, 0].set_xlim(limits)
+            grid[0, 0].set_ylim(0.0, 1.8 * float(known[0][1][1].max()))
+            for axes in list(grid.flat)[len(known) :]:
+                axes.set_visible(False)
+            for axes in grid[:, 0]:
+                axes.set_ylabel("density")
+            return figure
+
+        yield Drawing(
+            f"histograms-{dataset}",
+            "Generated against true density",
+            f"Histograms of {SAMPLES:,} data that each system generates on {dataset}, with c drawn "
+            "by q(c) where there is a category, and the true density (black line). First seed.",
+            tuple(system.cell for system, _ in known),
+            draw,
+            dataset,
+            tuple(dict.fromkeys(system.model for system, _ in known)),
+        )
+
+
+def by_category(source: Source) -> Iterator[Drawing]:
+    """What each category in use generates, one figure a trained model."""
+    for system in source.systems:
+        truth, shares = truth_of(source, system), source.usage(system.cell)
+        if truth is None or shares is None:
+            continue
+        order = np.argsort(-shares, kind="stable")[:MOST_CATEGORIES]
+
+        def draw(
+            system: System = system,
+            truth: tuple[Array, Array] = truth,
+            shares: Array = shares,
+            order: NDArray[np.intp] = order,
+        ) -> Any:
+            model = source.model(system.cell)
+            prior, stream = model.joint_prior(), noise(f"categories {system.cell}")
+            columns = min(4, len(order))
+            rows = -(-len(order) // columns)
+            figure, grid = axes_grid(rows, columns, height=1.7 * rows, sharex=True, sharey=True)
+            limits = _range(truth)
+            for axes, k in zip(grid.flat, order, strict=False):
+                given = given_component(model, prior, int(k))
+                draws = draw_pictures(model, given, CATEGORY_SAMPLES, stream)[:, 0]
+                axes.hist(
+                    draws,
+                    bins=BINS,
+                    range=limits,
+                    density=True,
+                    color=colour(system.model),
+                    alpha=0.75,
+                )
+                axes.plot(*truth, color="black", linewidth=1.0)
+                axes.set_title(f"category {k}, used {shares[k]:.1%}")
+            grid[0, 0].set_xlim(limits)
+            grid[0, 0].set_ylim(0.0, 3.0 * float(truth[1].max()))
+            for axes in list(grid.flat)[len(order) :]:
+                axes.set_visible(False)
+            return figure
+
+        yield Drawing(
+            f"category-histograms-{system.cell}",
+            "Samples by category",
+            f"{system.shown}: {CATEGORY_SAMPLES:,} data from each of the categories (or components "
+            "of the prior) that are used most, and the true density of all data (black line).",
+            (system.cell,),
+            draw,
+            system.dataset,
+            (system.model,),
+            system.components,
+            system.cell,
+        )

@@ -1,0 +1,178 @@
+"""What figures are drawn from: the finished cells of a store, their files and their models."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from bench.evaluation.kept_examples import Kept, kept_examples
+from bench.report.summary import Line, summarise
+from bench.store import Row, Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+    from bench.model import Model
+
+__all__ = ["Drawing", "Source", "System"]
+
+
+@dataclass(frozen=True)
+class System:
+    """One model on one dataset: its seeds, and the first of them to be looked at.
+
+    Attributes:
+        name: Table 3's name, or ``prior x posterior``; with the settings where they differ.
+        model: the same without settings, for its colour.
+        dataset, components: what it is.
+        rows: of the finished seeds, at least one.
+        line: their means and errors.
+    """
+
+    name: str
+    model: str
+    dataset: str
+    components: int | None
+    rows: tuple[Row, ...]
+    line: Line
+
+    @property
+    def cell(self) -> str:
+        """The cell that is shown where one must be: the first seed's."""
+        return str(self.rows[0]["cell"])
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """All seeds' cells."""
+        return tuple(str(row["cell"]) for row in self.rows)
+
+    @property
+    def label(self) -> str:
+        """The name with K."""
+        return self.name if self.components is None else f"{self.name} K={self.components}"
+
+    @property
+    def shown(self) -> str:
+        """For captions: which trained model one sees."""
+        return f"{self.label} on {self.dataset}, seed {self.rows[0]['seed']}"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that can be drawn.
+
+    Attributes:
+        key, title, caption, dataset, models, components, cell: as of ``Figure``.
+        cells: all that it depends on; when their rows are as before, it is not drawn again.
+        draw: makes it.
+    """
+
+    key: str
+    title: str
+    caption: str
+    cells: tuple[str, ...]
+    draw: Callable[[], Canvas]
+    dataset: str | None = None
+    models: tuple[str, ...] = ()
+    components: int | None = None
+    cell: str | None = None
+
+
+@dataclass
+class Source:
+    """The finished cells of a store, read once.
+
+    Args:
+        store: where they lie.
+        rows: of the cells that figures are about.
+    """
+
+    store: Store
+    rows: Sequence[Row]
+    systems: tuple[System, ...] = field(init=False)
+    _models: dict[str, Model] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        done = {str(row["cell"]): row for row in self.rows if row["status"] == "ok"}
+        found = []
+        for line in summarise(done.values()):
+            rows = tuple(done[cell] for cell in line.cells)
+            settings = "".join(f" ({m})" for m in line.marks if m.startswith("settings"))
+            size = rows[0].get("components")
+            found.append(System(line.model + settings, line.model, line.dataset, size, rows, line))
+        # In one order in every figure, whatever their bounds.
+        self.systems = tuple(
+            sorted(found, key=lambda s: (s.dataset, s.components or 0, _order(s.model), s.name))
+        )
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """By name."""
+        return tuple(dict.fromkeys(system.dataset for system in self.systems))
+
+    def on(self, dataset: str) -> list[System]:
+        """The systems on a dataset."""
+        return [system for system in self.systems if system.dataset == dataset]
+
+    def sizes(self, dataset: str) -> list[int]:
+        """Every K on a dataset."""
+        return sorted({s.components for s in self.on(dataset) if s.components is not None})
+
+    def json(self, cell: str, name: str) -> dict[str, Any]:
+        """A JSON file of a cell; empty where there is none."""
+        try:
+            found = json.loads((self.store.folder(cell) / f"{name}.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def history(self, cell: str) -> dict[str, list[float]]:
+        """The columns of a cell's history.csv; empty where there is none."""
+        try:
+            with (self.store.folder(cell) / "history.csv").open(newline="") as stream:
+                rows = list(csv.DictReader(stream))
+        except OSError:
+            return {}
+        return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
+
+    def model(self, cell: str) -> Model:
+        """The trained model of a cell.
+
+        Raises:
+            BenchError: it cannot be loaded.
+        """
+        from bench.loading import load_model
+
+        if cell not in self._models:
+            if len(self._models) > 8:  # figures ask for one cell several times in a row
+                self._models.pop(next(iter(self._models)))
+            self._models[cell] = load_model(self.store.folder(cell))
+        return self._models[cell]
+
+    def examples(self, system: System) -> Kept | None:
+        """Some test data of a system's dataset; None where the store keeps none."""
+        return kept_examples(self.store.out, str(system.rows[0]["dataset_fingerprint"]))
+
+    def usage(self, cell: str) -> np.ndarray[Any, Any] | None:
+        """q(c) over the training set, or the use of the prior's components, shape (K,)."""
+        found = self.json(cell, "categories").get("train_category_probabilities")
+        return None if found is None else np.asarray(found, dtype=np.float64)
+
+
+def noise(key: str) -> torch.Generator:
+    """The noise of a figure: always the same."""
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big")
+    return torch.Generator().manual_seed(seed)
+
+
+def _order(model: str) -> int:
+    from bench.report.figures.colours import SYSTEMS
+
+    return list(SYSTEMS).index(model) if model in SYSTEMS else len(SYSTEMS)

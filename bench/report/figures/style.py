@@ -1,0 +1,141 @@
+"""The house style: one place for sizes, letters and how a figure becomes bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+__all__ = [
+    "SIZES",
+    "axes_grid",
+    "blocks",
+    "hide_axes",
+    "house_style",
+    "montage",
+    "png",
+    "show_montage",
+    "svg",
+]
+
+DPI = 110
+WIDTH = 9.0  # inches: two columns of print
+SIZES = {"label": 9.0, "tick": 8.0, "title": 9.0}  # points
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # it comes with matplotlib: the same on every machine
+    "font.size": SIZES["label"],
+    "axes.titlesize": SIZES["title"],
+    "axes.labelsize": SIZES["label"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "xtick.labelsize": SIZES["tick"],
+    "ytick.labelsize": SIZES["tick"],
+    "legend.fontsize": SIZES["tick"],
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "image.cmap": "cividis",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bench",  # else every file has other identifiers
+}
+GAP = 1  # pixels between the pictures of a montage
+BACKGROUND = 0.75  # grey: both black and white pictures end visibly
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's settings while a figure is drawn and saved; those outside stay as they are."""
+    import matplotlib
+
+    rc: Any = STYLE  # its stubs name every setting
+    with matplotlib.rc_context(rc):
+        yield
+
+
+def axes_grid(
+    rows: int, columns: int, *, height: float, width: float = WIDTH, **options: Any
+) -> tuple[Canvas, NDArray[Any]]:
+    """A figure with a grid of axes, as an array (rows, columns), in the house style.
+
+    Args:
+        rows, columns: of axes.
+        height, width: of the figure in inches.
+        options: for ``Figure.subplots``.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    with house_style():
+        figure = Canvas(figsize=(width, height), dpi=DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes: NDArray[Any] = figure.subplots(rows, columns, squeeze=False, **options)
+    return figure, axes
+
+
+def hide_axes(axes: Axes) -> None:
+    """No ticks and no frame, with the labels kept."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def montage(
+    pictures: Sequence[NDArray[Any]] | NDArray[Any], shape: tuple[int, int], columns: int
+) -> NDArray[np.float64]:
+    """Grey pictures (n, P) in rows of ``columns`` as one, with values from 0 to 1.
+
+    Args:
+        pictures: the pictures; values outside of [0, 1] are cut off.
+        shape: height and width of each.
+        columns: pictures in a row; a last row that is not full ends in grey.
+    """
+    found = np.clip(np.asarray(pictures, dtype=np.float64), 0.0, 1.0).reshape(-1, *shape)
+    high, wide = shape[0] + GAP, shape[1] + GAP
+    rows = -(-len(found) // columns)
+    whole = np.full((rows * high + GAP, columns * wide + GAP), BACKGROUND)
+    for index, picture in enumerate(found):
+        top, left = GAP + index // columns * high, GAP + index % columns * wide
+        whole[top : top + shape[0], left : left + shape[1]] = picture
+    return whole
+
+
+def blocks(rows: Sequence[Sequence[NDArray[np.float64]]], gap: int = 4) -> NDArray[np.float64]:
+    """Rows of equally large montages on white, as one: far quicker to draw than axes for each."""
+    high, wide = rows[0][0].shape[0] + gap, rows[0][0].shape[1] + gap
+    whole = np.ones((len(rows) * high - gap, max(map(len, rows)) * wide - gap))
+    for i, row in enumerate(rows):
+        for j, block in enumerate(row):
+            whole[i * high : i * high + high - gap, j * wide : j * wide + wide - gap] = block
+    return whole
+
+
+def show_montage(axes: Axes, whole: NDArray[Any]) -> None:
+    """A montage on its axes."""
+    axes.imshow(whole, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+    hide_axes(axes)
+
+
+def png(figure: Canvas) -> bytes:
+    """The figure as a PNG file, the same bytes for the same figure."""
+    return _saved(figure, "png", {"Software": None})
+
+
+def svg(figure: Canvas) -> bytes:
+    """The figure as an SVG file, the same bytes for the same figure."""
+    return _saved(figure, "svg", {"Date": None, "Creator": None})
+
+
+def _saved(figure: Canvas, form: str, metadata: dict[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    with house_style():
+        figure.savefig(stream, format=form, metadata=metadata)
+    return stream.getvalue()

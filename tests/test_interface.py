@@ -1,0 +1,177 @@
+"""`bench sample`, the Python interface, and the notebook that uses it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bench as package
+from bench.errors import UsageError
+from runs import bench, results, run_tiny
+
+TOUR = Path(__file__).parents[1] / "examples" / "tour.ipynb"
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("interface") / "runs"
+    words = ("--models", "VAE,VP,CP", "--components", 4, "--datasets", "digits")
+    assert run_tiny(out, *words).status == 0
+    only = ("--models", "HVAE", "--datasets", "gaussians")
+    assert run_tiny(out, *only, epochs=1).status == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        (("CP",), (6, 6)),
+        (("CP", "--category", 3, "--number", 4), (2, 2)),
+        (("cp k=4", "--label", "7", "--number", 5), (3, 2)),
+        (("CP", "--component", 0, "--number", 1), (1, 1)),
+        (("VP", "--component", 3, "--number", 2), (2, 1)),
+        (("VP", "--grid", "--number", 3), (3, 4)),
+        (("VAE", "--interpolate", "--number", 2), (10, 2)),
+        (("CP", "--interpolate", "--number", 2), (10, 2)),
+    ],
+)
+def test_sample_writes_pictures(
+    out: Path, tmp_path: Path, words: tuple[object, ...], size: tuple[int, int]
+) -> None:
+    to = tmp_path / "deep" / "picture.png"
+    first = bench("sample", *words, "--out", out, "--to", to)
+    assert (first.status, first.err) == (0, "")
+    assert first.out.strip() == str(to)
+    with Image.open(to) as picture:
+        side = 8 * 3 + 1  # enlarged, with a white line
+        # a block has a line more than it has pictures, and lies in a margin
+        columns, rows = ((pixels - 13) // side for pixels in picture.size)
+    assert (columns, rows) == size
+    before = to.read_bytes()
+    assert bench("sample", *words, "--out", out, "--to", to).status == 0
+    assert to.read_bytes() == before
+
+
+def test_sample_takes_the_beginning_of_an_id(out: Path, tmp_path: Path) -> None:
+    cell = next(row["cell"] for row in results(out) if row["model"] == "CP")
+    assert bench("sample", cell[:8], "--out", out, "--to", tmp_path / "a.png").status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nothing",), "unknown model or cell 'nothing'"),
+        (("CP", "--category", 4), "has 0 to 3; found 4"),
+        (("VP", "--category", 0), "use --component"),
+        (("VAE", "--component", 0), "its prior has no components"),
+        (("VAE", "--grid"), "no categories or components for --grid"),
+        (("VAE", "--label", "3"), "no categories through which a label"),
+        (("CP", "--label", "x"), "unknown label 'x'"),
+        (("CP", "--grid", "--category", 1), "found --category and --grid"),
+        (("CP", "--number", 0), "expected 1 or more, found 0"),
+        (("HVAE",), "no pictures in grey"),
+    ],
+)
+def test_sample_says_what_is_wrong(
+    out: Path, tmp_path: Path, words: tuple[object, ...], said: str
+) -> None:
+    ended = bench("sample", *words, "--out", out, "--to", tmp_path / "a.png")
+    assert ended.status == 2
+    assert said in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_importing_is_cheap() -> None:
+    code = (
+        "import sys, bench; heavy = {'torch', 'pandas', 'matplotlib', 'mlflow'} & set(sys.modules);"
+        "assert not heavy, heavy; assert 'load' in bench.__all__;"
+        "assert bench.__version__; assert not hasattr(bench, 'nothing')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=180)
+
+
+def test_a_name_must_mean_one_cell(out: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown model or cell"):
+        package.load("MG", out=out)
+    with pytest.raises(UsageError, match="no results in"):
+        package.load("CP", out=tmp_path)
+    with pytest.raises(UsageError, match="no results in"):
+        package.results(tmp_path)
+
+
+def test_a_cell_encodes_decodes_and_samples(out: Path) -> None:
+    cell = package.load("CP", out=out)
+    assert "CP K=4 on digits, seed 0" in repr(cell)
+    assert cell.config["prior"] == "conditional"
+    kept = cell.examples
+    assert kept is not None
+    found = cell.encode(kept.x[:5].reshape(5, 8, 8))
+    assert found.z.shape == (5, 2)
+    assert found.c is not None
+    np.testing.assert_allclose(found.c.sum(axis=1), 1.0)
+    whole = cell.decode(found.z, [0, 1, 2, 3, 0])
+    assert whole.shape == (5, 8, 8)
+    np.testing.assert_allclose(cell.decode(found.z[1:2], 1)[0], whole[1], atol=1e-6)
+    for options in ({}, {"category": 2}, {"label": "7"}, {"component": 1}):
+        one, other = (cell.sample(3, **options, seed=4) for _ in range(2))  # type: ignore[arg-type]
+        assert one.shape == (3, 8, 8)
+        np.testing.assert_array_equal(one, other)
+
+
+def test_wrong_shapes_and_categories_are_said(out: Path) -> None:
+    cp, vae = package.load("CP", out=out), package.load("VAE", out=out)
+    with pytest.raises(ValueError, match="expected rows of 64 numbers"):
+        cp.encode(np.zeros((2, 63)))
+    with pytest.raises(ValueError, match=r"expected z of shape \(N, 2\)"):
+        cp.decode(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="categories 0 to 3; found c = 4"):
+        cp.decode(np.zeros((2, 2)), 4)
+    with pytest.raises(ValueError, match="no category"):
+        vae.decode(np.zeros((2, 2)), 0)
+    assert vae.encode(np.zeros((2, 64))).c is None
+
+
+def test_results_are_those_of_the_csv(out: Path) -> None:
+    table = package.results(out)
+    written = results(out)
+    assert table["cell"].tolist() == [row["cell"] for row in written]
+    assert list(table.columns) == list(written[0])
+    np.testing.assert_allclose(table["nelbo"], [float(row["nelbo"]) for row in written], atol=1e-6)
+    assert table.set_index("model")["components"].dropna().to_dict() == {"VP": 4, "CP": 4}
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    cells = json.loads(TOUR.read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) >= 5
+    assert not any(cell.get("outputs") for cell in cells)
+    script = tmp_path / "tour.py"
+    body = "\n\n".join(code)
+    # Workers import the script that started them.
+    script.write_text(
+        "def main():\n" + _indented(body) + "\n\nif __name__ == '__main__':\n    main()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", str(script)],
+        cwd=tmp_path, env=_environment(), capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "tour" / "results.csv").is_file()
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in text.splitlines())
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "MPLBACKEND": "agg"}
