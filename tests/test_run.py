@@ -147,7 +147,10 @@ def test_a_finished_run_trains_nothing(grid: Path) -> None:
 
 BREAKS = {
     "raises": ('raise RuntimeError("no [/dim] today [/]")', "RuntimeError: no [/dim] today [/]"),
-    "nan": ('return Joint(z=DiagNormal(self.loc * float("nan"), torch.ones(2)))', "epoch 1: "),
+    "nan": (
+        'return Joint(z=DiagNormal(self.loc * float("nan"), torch.ones(2)))',
+        "epoch 1, step 1 of",
+    ),
 }
 
 
