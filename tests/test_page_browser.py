@@ -296,6 +296,8 @@ def test_axe_finds_nothing_serious(page: str, tmp_path: Path, dark: bool, width:
         assert violations(driver) == []
         button(driver, "Choose columns").click()
         until(driver, lambda d: d.find_elements(By.CSS_SELECTOR, "[role=group] [aria-pressed]"))
+        opened = driver.find_element(By.CSS_SELECTOR, ".dt-button-collection")
+        until(driver, lambda _: opened.value_of_css_property("opacity") == "1")
         assert violations(driver) == []
 
 

@@ -93,11 +93,11 @@ const rows = new DataTable(source, {
     topStart: {
       buttons: [
         {
-          extend: "colvis", text: "Choose columns", collectionLayout: "three-column", background: false,
+          extend: "colvis", text: "Choose columns", collectionLayout: "three-column", background: false, fade: 0,
           columnText: (_, i, title) => (heads[i].dataset.group ? `${heads[i].dataset.group}: ${title}` : title),
         },
         {
-          extend: "collection", text: "Columns of a section", background: false,
+          extend: "collection", text: "Columns of a section", background: false, fade: 0,
           buttons: [
             only("first choice", all.filter((i) => !("hidden" in heads[i].dataset))),
             ...present.map((key) => only(
