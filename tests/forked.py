@@ -61,10 +61,11 @@ def fork(arguments: Sequence[str], log: Path, fate: Fate = Fate()) -> int:
     sys.stdout.flush()  # or the child would say it once more
     child = os.fork()
     if child:
+        os.setpgid(child, child)  # here too: it may be killed before it has come that far
         return child
     status = 70
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         for number in (1, 2):
             os.dup2(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644), number)
         sys.argv = list(arguments)

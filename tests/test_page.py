@@ -62,7 +62,7 @@ def test_nothing_is_fetched_and_nothing_runs_but_what_is_written_here(text: str)
     assert found.handlers == []
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
     hashes = re.findall(r"'(sha256-[^']*)'", policy)
-    assert found.scripts == len(hashes) == 6
+    assert found.scripts == len(hashes) == 7
     assert "default-src 'none'" in policy
     assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
 

@@ -74,8 +74,13 @@ def menu(driver: Driver, opener: str, entry: str) -> None:
         ),
     )
     driver.execute_script("arguments[0].click()", found[0])
-    driver.switch_to.active_element.send_keys(Keys.ESCAPE)
-    until(driver, lambda d: not d.find_elements(By.CSS_SELECTOR, ".dt-button-collection"))
+
+    def closed(d: Driver) -> bool:
+        """Asked again: the menu hears the key only a moment after it has opened."""
+        d.switch_to.active_element.send_keys(Keys.ESCAPE)
+        return not d.find_elements(By.CSS_SELECTOR, ".dt-button-collection")
+
+    until(driver, closed)
 
 
 def choose(driver: Driver, a: str, b: str) -> str:

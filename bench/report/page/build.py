@@ -87,7 +87,8 @@ def write_page(
     if embedder.left_out:
         notice(f"{embedder.left_out} pictures of cells are links: the page has no more room")
     sections = [view(section, lines) for section in (*SECTIONS, TRAINING)]
-    scripts = [_asset("vendor", name) for name in SCRIPTS] + [_asset("templates", "page.js")]
+    scripts = [_asset("vendor", name) for name in SCRIPTS]
+    scripts += [_asset("templates", name) for name in ("page.js", "compare.js")]
     early = _asset("templates", "early.js")
     text = _environment().get_template("page.html.j2").render(
         store=store.out.resolve().name,
