@@ -24,7 +24,7 @@ SYSTEMS = {
 """The nine systems of the paper's Table 3."""
 
 OTHERS = ("#4477AA", "#EE6677", "#228833", "#AA3377", "#66CCEE", "#BBBB33", "#777777")
-MARKERS = "osD^vP*Xp"
+MARKERS = "osD^vP>Xp"
 
 TERMS = {
     "B1": "#4477AA",

@@ -124,7 +124,7 @@ def by_category(source: Source) -> Iterator[Drawing]:
                 axes.plot(*truth, color="black", linewidth=1.0)
                 axes.set_title(f"category {k}, used {shares[k]:.1%}")
             grid[0, 0].set_xlim(limits)
-            grid[0, 0].set_ylim(0.0, 3.0 * float(truth[1].max()))
+            grid[0, 0].set_ylim(0.0, 2.0 * float(truth[1].max()))
             for axes in list(grid.flat)[len(order) :]:
                 axes.set_visible(False)
             return figure

@@ -105,7 +105,9 @@ def make_figures(store: Store, rows: Sequence[Row], notice: Notice) -> list[Figu
 def _write(drawing: Drawing, png_path: Path, svg_path: Path) -> None:
     with house_style():
         canvas = drawing.draw()
-    for path, content in ((png_path, png(canvas)), (svg_path, svg(canvas))):
+    picture = png(canvas)
+    canvas.set_layout_engine("none")  # it stays as it was laid out for the first
+    for path, content in ((png_path, picture), (svg_path, svg(canvas))):
         with atomic_write(path) as stream:
             stream.write(content)
 
