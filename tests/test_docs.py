@@ -13,6 +13,7 @@ from bench.config import load_config
 from bench.config_check import check_names
 from bench.config_files import model_names, preset_names
 from bench.registry import KINDS, PLURALS, Registry
+from bench.report.papertables.collection import KINDS as PAPER_TABLES
 from bench.report.sections import LABELS, SECTIONS
 from documented import PAGES, ROOT, Command, commands, load
 
@@ -69,7 +70,8 @@ def test_the_names_in_a_command_exist(command: Command) -> None:
         known = {*REGISTRY.names(kind), *own, "all"}
         assert set(command.values(f"--{PLURALS[kind]}")) <= known
     assert set(command.values("--models")) <= {*model_names(), "all"}
-    assert set(command.values("--section")) <= {*(section.key for section in SECTIONS), LABELS}
+    sections = {*(section.key for section in SECTIONS), LABELS, *PAPER_TABLES}
+    assert set(command.values("--section")) <= sections
     if command.words[:2] in (("data", "fetch"), ("data", "import")):
         assert set(command.words[2:3]) <= set(REGISTRY.names("dataset"))
     if command.words[0] == "compare":
@@ -97,7 +99,7 @@ def test_the_settings_in_a_page_exist(page: Path) -> None:
     """Dotted keys of bench.toml's sections in code, as `evaluation.prune`."""
     settings = load_config()
     sections = "training|model|evaluation|tracking|engine|tuning|run"
-    text = page.read_text().replace("`tuning.journal`", "")  # a file of the results folder
+    text = re.sub("`(tuning.journal|model.pt)`", "", page.read_text())  # files, not settings
     for section, key in re.findall(rf"`(?:--set )?({sections})\.(\w+)[`= ]", text):
         assert hasattr(getattr(settings, section), key), f"{page.name}: {section}.{key}"
 
