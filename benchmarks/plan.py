@@ -119,7 +119,8 @@ def made_up(cell: Cell) -> Row:
     for name in (*named, "dataset_fingerprint"):
         del row[name]
     texts = {"status": "ok", "reason": "", "device": "cpu", "assignment": "posterior"}
-    return {**row, **texts, "collapsed": False, "engine_mode": "eager", "products": "blas"}
+    others = {"collapsed": False, "engine_mode": "eager", "products": "blas", "tuned": {}}
+    return {**row, **texts, **others}
 
 
 if __name__ == "__main__":

@@ -88,7 +88,8 @@ def test_the_second_ctrl_c_ends_at_once(
 
 def best(out: Path) -> list[dict[str, Any]]:
     """What each cell's search has chosen."""
-    return [json.loads(path.read_text())["tuned"] for path in sorted(out.glob("cells/*/*g.json"))]
+    kept = sorted(p for name in ("config", "training") for p in out.glob(f"cells/*/{name}.json"))
+    return [json.loads(path.read_text())["tuned"] for path in kept]
 
 
 def test_an_interrupted_search_ends_with_the_same_best_trial(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.plan import simulate
+from benchmarked import load
+
+plan = load("plan")
 
 
 def test_a_small_plan_is_simulated(tmp_path: Path) -> None:
-    found = simulate(8, tmp_path)
+    found = plan.simulate(8, tmp_path)
     assert found["cells"] == 8
     assert min(found["run"], found["again"], found["peak"]) > 0
     assert len([*tmp_path.glob("cells/*/row.json")]) == 8

@@ -18,7 +18,7 @@ ERRORS = {name: name.removesuffix("_se") for name in COLUMNS if name.endswith("_
 DESCRIBING = (
     "cell", "dataset", "prior", "posterior", "model", "components", "seed", "status", "reason",
     "device", "evaluation_chunk", "threads", "products", "engine_mode", "replicas", "assignment",
-    "setting", "dataset_fingerprint",
+    "setting", "dataset_fingerprint", "tuned",
 )  # fmt: skip
 
 AVERAGED = tuple(name for name in COLUMNS if name not in ERRORS and name not in DESCRIBING)
