@@ -129,7 +129,9 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     todo = tuple(c for c in plan.cells if request.fresh or not store.finished(c))
     hidden = max(config.for_dataset(name).model.hidden for name in names)
     slots, cores = cluster.slots(device) if cluster else (request.workers, None)
-    workers, _ = share_cores(slots, config.engine.threads, len(todo), device, hidden, cores)
+    # A search is work for as many processes as a round has trials.
+    each = config.tuning.batch if config.tuning.trials and not cluster else 1
+    workers, _ = share_cores(slots, config.engine.threads, len(todo) * each, device, hidden, cores)
     if config.engine.mode == "graph" and not device.startswith("cuda"):
         notice("engine.mode = graph needs a CUDA device: steps run eagerly")
     sizes = {
@@ -138,7 +140,12 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     }
     groups = make_groups(todo, sizes, None if request.fresh else store)
     workers, threads = share_cores(
-        min(workers, len(groups)), config.engine.threads, len(groups), device, hidden, cores
+        min(workers, len(groups) * each),
+        config.engine.threads,
+        len(groups) * each,
+        device,
+        hidden,
+        cores,
     )
     if cluster:
         threads = cluster.most_threads(threads) if not config.engine.threads else threads

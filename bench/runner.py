@@ -216,8 +216,9 @@ class Recorder:
     def epoch(self, cell: Cell, epoch: Epoch, trial: int | None) -> None:
         """An epoch of a cell, or of one of its trials."""
         self.display.epoch(cell, epoch, trial)
-        run = self.runs[cell.id] if trial is None else self.trials[cell.id, trial]
-        run.epoch(epoch)
+        run = self.runs[cell.id] if trial is None else self.trials.get((cell.id, trial))
+        if run is not None:  # a helper may have begun a trial before its cell was heard of
+            run.epoch(epoch)
 
     def trying(self, cell: Cell, trial: int, values: dict[str, Any]) -> None:
         """A trial begins: a run beneath its cell's."""

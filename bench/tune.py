@@ -87,7 +87,7 @@ def searches(prepared: Prepared) -> Prepared:
     cells = tuple({study_name(cell): cell for cell in reversed(prepared.plan.cells)}.values())[::-1]
     config, job = prepared.config, prepared.job
     hidden = max(config.for_dataset(cell.dataset).model.hidden for cell in cells)
-    count = len(cells)
+    count = len(cells) * (1 if prepared.cluster else config.tuning.batch)
     workers, threads = share_cores(
         min(prepared.workers, count), config.engine.threads, count, job.device, hidden
     )

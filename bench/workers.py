@@ -9,16 +9,20 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from bench.cells import Events, run_group
 from bench.errors import CannotWrite, Interrupted
 from bench.execution import Job, Listener, Outcome, Stop, devices
+from bench.files import refusals
 from bench.grid import Cell
 from bench.grouping import Group
 from bench.memory import keep_freed_memory
+from bench.searching import tune
 from bench.store import Store
 from bench.workshop import Workshop
 
@@ -33,8 +37,8 @@ def in_processes(groups: Sequence[Group], job: Job, workers: int, listener: List
     context = multiprocessing.get_context("spawn")
     stop = Stop(context.Event())
     todo, news = context.Queue(), context.Queue()
-    for group in groups:
-        todo.put(group)
+    for item in (*groups, *helping(groups, workers)):
+        todo.put(item)
     for _ in range(workers):
         todo.put(None)
 
@@ -64,6 +68,22 @@ def in_processes(groups: Sequence[Group], job: Job, workers: int, listener: List
     if stop.flag.is_set():
         return Outcome.INTERRUPTED
     return Outcome.DONE if reached else Outcome.INCOMPLETE
+
+
+@dataclass(frozen=True)
+class Help:
+    """A share in the search of a cell that another worker has taken."""
+
+    cell: Cell
+
+
+def helping(groups: Sequence[Group], workers: int) -> list[Help]:
+    """What workers do that find no group left: they train trials for those who search.
+
+    What a search draws and stops does not depend on how many processes train for it.
+    """
+    searching = [group[0] for group in groups if group[0].settings["tuning"]]
+    return [Help(cell) for cell in searching] * (workers - 1)
 
 
 def place(places: Sequence[str], taken: Sequence[str]) -> str:
@@ -123,7 +143,7 @@ def _listen(
             held.get(pid, {}).pop(cell.id, None)
             ended += 1
             listener.ended(cell, rest[0])
-        else:
+        elif any(cell_id in cells for cells in held.values()):  # not what a helper tells late
             calls[kind](cell, *rest)
     return ended == len(by_id)
 
@@ -192,6 +212,39 @@ def work_on(
     return True
 
 
+def help_search(
+    cell: Cell,
+    workshop: Workshop,
+    store: Store,
+    tell: Callable[[str], Callable[..., None]],
+    stopping: Callable[[], bool],
+) -> bool:
+    """Train trials of a cell's search until it has ended.
+
+    Returns:
+        False where the run was asked to stop.
+
+    Raises:
+        CannotWrite: the store takes no more.
+    """
+
+    def unheard(*_: object) -> None:
+        """The cell's own worker tells of the cell."""
+
+    events = Events(tell("epoch"), tell("trying"), tell("trial"), unheard, unheard, stopping)
+    torch.set_num_threads(workshop.threads)
+    try:
+        with refusals(store.out):
+            tune(cell, workshop, store, events)
+    except CannotWrite:
+        raise
+    except Interrupted:
+        return False
+    except Exception:  # the cell's own worker meets it too, and records it
+        return True
+    return True
+
+
 def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
@@ -208,11 +261,15 @@ def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
 
     store, workshop = Store(job.out), job.workshop()
     while not stopping():
-        group = todo.get()
-        if group is None:
+        item = todo.get()
+        if item is None:
             break
         try:
-            if not work_on(group, workshop, store, tell, stopping):
+            if isinstance(item, Help):
+                goes_on = help_search(item.cell, workshop, store, tell, stopping)
+            else:
+                goes_on = work_on(item, workshop, store, tell, stopping)
+            if not goes_on:
                 break
         except CannotWrite as error:
             news.put((pid, "refused", "", str(error)))

@@ -1,0 +1,45 @@
+"""Workers that find no cell left train trials for those who search, and change no number."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.workers import Help, helping
+from runs import SETTINGS, Ended, bench, plan_of
+
+WORDS = ("--models", "CP", "--datasets", "gaussians", "--trials", 6, "--epochs", 3)
+SEARCH = ("--set", "tuning.batch=6", "--set", "training.warmup_epochs=1", "--device", "cpu")
+
+
+def tuned(out: Path, workers: int) -> Ended:
+    sets = [word for one in SETTINGS for word in ("--set", one)]
+    return bench("tune", *WORDS, *SEARCH, *sets, "--workers", workers, "--out", out)
+
+
+def test_every_other_worker_may_help_every_search() -> None:
+    searched = plan_of("tuning.trials=3", models=["CP", "VAE"], components=[2])
+    plain = plan_of(models=["CP"], components=[2])
+    groups = [(cell,) for cell in searched.cells]
+    assert helping(groups, 1) == []
+    assert helping(groups, 3) == [Help(cell) for cell in searched.cells] * 2
+    assert helping([(cell,) for cell in plain.cells], 3) == []
+
+
+@pytest.mark.slow
+def test_one_search_in_two_processes_finds_what_it_finds_in_one(tmp_path: Path) -> None:
+    """Its trials differ in their latent dimensions and K, so that they train apart."""
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    for out, workers in ((alone, 1), (together, 2)):
+        ended = tuned(out, workers)
+        assert ended.status == 0, ended.out + ended.err
+    (expected,) = alone.glob("cells/*/trials.csv")
+    (found,) = together.glob("cells/*/trials.csv")
+    assert found.read_text() == expected.read_text()
+    assert (together / "best.toml").read_text() == (alone / "best.toml").read_text().replace(
+        str(alone), str(together)
+    )
+    owners = set(re.findall(r'"owner": ?"([^"]+)"', (together / "tuning.journal").read_text()))
+    assert len(owners) == 2
