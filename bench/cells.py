@@ -205,6 +205,7 @@ def _evaluate(
     cell: Cell, trained: Trained, workshop: Workshop, store: Store, events: Events
 ) -> Row:
     torch.set_num_threads(trained.facts["threads"])
+    events.phase(cell, "evaluate: keep examples")  # no labels are read before
     keep_examples(store.out, workshop.data(cell.dataset))
     trained_by, _ = workshop.settings(cell, trained.facts["tuned"])
     temperature = temperature_at(trained.facts["best_epoch"], trained_by.training)
