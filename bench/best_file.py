@@ -50,5 +50,6 @@ def write_best(store: Store, config: Config, cells: Iterable[Cell]) -> Path | No
     if not found:
         return None
     path = store.out / BEST
-    write_text(path, best_toml(config, found, str(path)))
+    with store.alone():  # another run sweeps what lies half written there
+        write_text(path, best_toml(config, found, str(path)))
     return path

@@ -173,7 +173,7 @@ class Ledger:
 
     def _is_new(self, attempt: int, kind: str, cell_id: str, rest: tuple[Any, ...]) -> bool:
         task = self.tasks.get(attempt)
-        if task is not None and kind == "phase":
+        if task is not None and kind == "phase" and rest[0] != "tune":  # a search forgets nothing
             task.fresh = False  # what it was to forget is forgotten
         if kind == "trying":
             key: tuple[Any, ...] = ("trying", cell_id, rest[0])

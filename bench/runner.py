@@ -76,7 +76,8 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
     where = f"results: {store.out / 'results.csv'}"
     console.print(where, markup=False, highlight=False, soft_wrap=True)
     if outcome is Outcome.INTERRUPTED:
-        notice("interrupted; run the same command again to go on from here")
+        again = "the same command without --fresh" if request.fresh else "the same command again"
+        notice(f"interrupted; run {again} to go on from here")
         return EXIT_INTERRUPTED
     failed = sum(row["status"] == "failed" for row in rows)
     if outcome is Outcome.INCOMPLETE:

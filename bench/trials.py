@@ -189,7 +189,8 @@ class Together:
         pixels = workshop.pixels(cell.dataset)
         if self.checkpoint is not None:
             self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        return ReplicaTrainer(replicas, pixels, mode, self.checkpoint, kernels=kernels)
+        owner = "" if self.checkpoint is None else self.checkpoint.stem
+        return ReplicaTrainer(replicas, pixels, mode, self.checkpoint, kernels=kernels, owner=owner)
 
 
 def _failure(error: Exception) -> TrainingFailed:

@@ -198,3 +198,14 @@ def test_a_storage_that_cannot_be_is_refused(tmp_path: Path, place: str, message
     with pytest.raises(UsageError, match=message) as raised:
         Storage.at(place, tmp_path).check()
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"SQLite format 3\0no line ends here", b"a\nb", b"{}\n{"])
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(
+    tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "mlflow.db"
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match="is no journal of Optuna's"):
+        climb(Storage.at(str(file), tmp_path), Climbing())
+    assert file.read_bytes() == content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,7 +43,7 @@ def _load(store: Store, cell: str, metric: str) -> Array:
             values: Array = arrays[metric].astype(np.float64)
     except FileNotFoundError as error:
         raise UsageError(f"{expected}, found no such file. {again}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise UsageError(f"{expected}, found a file that cannot be read. {again}") from error
     if values.ndim != 1 or not np.isfinite(values).all():
         raise UsageError(f"{expected}, found values that are not finite numbers. {again}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -159,7 +160,28 @@ class Storage:
 
 
 def _mend(journal: Path) -> None:
-    """Cut a last line that was not written to its end: Optuna cannot read what follows one."""
+    """Cut a last line that was not written to its end: Optuna cannot read what follows one.
+
+    Raises:
+        UsageError: the file is no journal; it is left as it is.
+    """
+    if journal.is_dir() or (journal.exists() and not _is_journal(journal)):
+        raise UsageError(
+            f"tuning.storage {journal} is no journal of Optuna's. Expected a file that bench or "
+            "Optuna made, one that does not exist yet, or a URL: sqlite:///FILE, postgresql://..."
+        )
     if journal.exists() and not (data := journal.read_bytes()).endswith(b"\n"):
         with journal.open("r+b") as stream:
             stream.truncate(data.rfind(b"\n") + 1)
+
+
+def _is_journal(path: Path) -> bool:
+    """Whether a file's first line is a journal's; of a line that was cut off, its beginning."""
+    with path.open("rb") as stream:
+        line = stream.readline(100_000)
+    if not line.endswith(b"\n"):
+        return line[:1] in (b"", b"{")
+    try:
+        return "op_code" in json.loads(line)
+    except (ValueError, TypeError):
+        return False

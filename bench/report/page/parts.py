@@ -73,7 +73,8 @@ def _made(module: str, function: str, notice: Notice, *arguments: Any) -> Sequen
         return ()
     try:
         found: Sequence[Any] = getattr(importlib.import_module(module), function)(*arguments)
-    except BenchError as error:
-        notice(f"{module.rpartition('.')[2]} are left out of the page: {error}")
+    except Exception as error:  # one damaged file must not cost the page
+        why = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        notice(f"{module.rpartition('.')[2]} are left out of the page: {why}")
         return ()
     return found

@@ -94,9 +94,12 @@ def _candidates(path: Path) -> Iterator[tuple[bytes, str]]:
     yield content, KINDS.get(path.suffix, KINDS[".png"])
     if path.suffix == ".svg":
         return
-    yield _few_colours(path), KINDS[".png"]
-    for quality, scale in ((75, 1.0), (60, 0.5)):
-        yield _webp(path, quality, scale), KINDS[".webp"]
+    try:
+        yield _few_colours(path), KINDS[".png"]
+        for quality, scale in ((75, 1.0), (60, 0.5)):
+            yield _webp(path, quality, scale), KINDS[".webp"]
+    except OSError:  # cut off behind its header
+        return
 
 
 def _few_colours(path: Path) -> bytes:

@@ -129,6 +129,10 @@ class Evidence:
             different = sorted(k for k in ours.keys() & theirs.keys() if ours[k] != theirs[k])
             if different:
                 raise Missing(f"{a.model} and {b.model} differ in {', '.join(different)}")
+        for kind in ("prior", "posterior"):  # frozen against learned, say
+            one, other = (self._options(group, kind) for group in (a, b))
+            if a.rows[0][kind] == b.rows[0][kind] and one != other:
+                raise Missing(f"{a.model} and {b.model} differ in the options of their {kind}")
 
     def bounds(self, a: Group, b: Group) -> Estimate:
         """NELBO of A minus that of B, paired over the test examples; over seeds where there are.
@@ -172,6 +176,8 @@ class Evidence:
         """What differs from the paper's protocol; empty where nothing does."""
         protocol = _protocol(group.rows[0]["dataset"])
         trained = self._trained(group)
+        if str(group.rows[0]["dataset_fingerprint"]).startswith("unverified"):
+            return "unverified data"
         if not trained:
             return "how it was trained is not on disk"
         return ", ".join(
@@ -179,6 +185,10 @@ class Evidence:
             for key, wanted in protocol.items()
             if key in trained and trained[key] != wanted
         )
+
+    def _options(self, group: Group, kind: str) -> Any:
+        """The options that a group's prior or posterior was given."""
+        return self.details(group.rows[0], "config").get(f"{kind}_options") or {}
 
     def _trained(self, group: Group) -> dict[str, Any]:
         """How a group was trained, without what was tuned."""
