@@ -6,9 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Any
 
-import ray
 from ray import exceptions
 
 from bench.errors import BenchError
@@ -21,6 +21,7 @@ from bench.workers import work_on
 from bench.workshop import Workshop
 
 TELL_SECONDS = 0.5
+ANSWER_SECONDS = 60.0
 
 Message = tuple[int, str, str, tuple[Any, ...]]  # attempt, kind, cell id, the rest
 
@@ -61,6 +62,7 @@ class Wire:
         self.parcel: list[Message] = []
         self.sent = self.asked = 0.0
         self.stopped = False
+        self.asking: Future[Any] | None = None
 
     def tell(self, kind: str) -> Callable[..., None]:
         """For a kind of news, the function that passes a cell and the rest on."""
@@ -78,16 +80,26 @@ class Wire:
         return self.desk.tell.remote(parcel)
 
     def stopping(self) -> bool:
-        """Whether the run was asked to stop, or is gone."""
-        if not self.stopped and time.monotonic() - self.asked > TELL_SECONDS:
+        """Whether the run was asked to stop, or is gone.
+
+        It never waits by ``ray.get``: Ray gives the cores of a task that does to another task.
+        """
+        if self.asking is not None and self.asking.done():
             try:
-                self.stopped = ray.get(self.desk.stopping.remote(), timeout=30)
-            except exceptions.GetTimeoutError:
-                pass
+                self.stopped = bool(self.asking.result())
             except exceptions.RayActorError:
                 self.stopped = True
-            self.asked = time.monotonic()
+            self.asking, self.asked = None, time.monotonic()
+        due = time.monotonic() - self.asked > TELL_SECONDS
+        if not self.stopped and self.asking is None and due:
+            self.asking = self.desk.stopping.remote().future()
         return self.stopped
+
+    def stopped_already(self) -> bool:
+        """The same with the answer to a question that is put now."""
+        if not self.stopping() and self.asking is not None:
+            wait([self.asking], ANSWER_SECONDS)
+        return self.stopping()
 
 
 _workshops: dict[str, Workshop] = {}
@@ -110,7 +122,7 @@ def perform(job: Job, run: str, attempt: int, group: Group, desk: Any) -> bool:
         BenchError: this node has not what the cells were planned with.
     """
     wire = Wire(desk, attempt)
-    if wire.stopping():
+    if wire.stopped_already():
         return False
     if run not in _workshops:
         _workshops.clear()
@@ -128,7 +140,8 @@ def perform(job: Job, run: str, attempt: int, group: Group, desk: Any) -> bool:
     try:
         return work_on(group, workshop, Store(job.out), wire.tell, wire.stopping)
     finally:
-        ray.get(wire.send())  # before the result: the driver has then heard all
+        # Before the result: the driver has then heard all.
+        wire.send().future().result(ANSWER_SECONDS)
 
 
 def _leave_with_raylet(raylet: int) -> None:

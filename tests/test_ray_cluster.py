@@ -112,7 +112,8 @@ def test_a_lost_node_loses_no_cell_and_doubles_none(tmp_path: Path, nodes: TwoNo
 
     text, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, text + errors
-    assert text.count("its node was lost; it goes on from its last checkpoint") == 1, text
+    # Twice where a cell's end and the next one's beginning fall into the moment of the loss.
+    assert text.count("its node was lost; it goes on from its last checkpoint") in (1, 2), text
     assert sum("/4]" in line for line in text.splitlines()) == 4
     assert "Traceback" not in text + errors
     assert {path: stat for path, stat in files(out).items() if path in kept} == kept
