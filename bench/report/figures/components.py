@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.evaluation.component_sampling import component_count, given_component
 from bench.model import Model
 from bench.report.figures.samples import shape_of
-from bench.report.figures.source import Drawing, Source, System, noise
+from bench.report.figures.source import Drawing, Source, System, noise, of_cell
 from bench.report.figures.style import axes_grid, montage, show_montage
 from bench.sampling import component_moments, decode_at
 
@@ -78,16 +78,12 @@ def means(source: Source) -> Iterator[Drawing]:
                 axes.set_title(name)
             return figure
 
-        yield Drawing(
-            f"components-{system.cell}",
+        yield of_cell(
+            system,
+            "components",
             "Components of the prior",
             f"{system.shown}: what the decoder makes of the mean of each category or component, "
             f"the most used first, {MOST} at most; and the pseudo-inputs behind them, where the "
             "prior has any. Where z does not depend on the category, only c differs.",
-            (system.cell,),
             draw,
-            system.dataset,
-            (system.model,),
-            system.components,
-            system.cell,
         )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.evaluation.component_sampling import given_component
 from bench.report.figures.colours import colour
-from bench.report.figures.source import Drawing, Source, System, noise
+from bench.report.figures.source import Drawing, Source, System, noise, of_cell
 from bench.report.figures.style import axes_grid
 from bench.sampling import draw_pictures, with_categories
 
@@ -129,15 +129,11 @@ def by_category(source: Source) -> Iterator[Drawing]:
                 axes.set_visible(False)
             return figure
 
-        yield Drawing(
-            f"category-histograms-{system.cell}",
+        yield of_cell(
+            system,
+            "category-histograms",
             "Samples by category",
             f"{system.shown}: {CATEGORY_SAMPLES:,} data from each of the categories (or components "
             "of the prior) that are used most, and the true density of all data (black line).",
-            (system.cell,),
             draw,
-            system.dataset,
-            (system.model,),
-            system.components,
-            system.cell,
         )

@@ -14,7 +14,7 @@ from bench.distributions import DiagNormal
 from bench.evaluation.kept_examples import Kept
 from bench.evaluation.responsibilities import posterior_means, prior_mixture
 from bench.model import Model
-from bench.report.figures.source import Drawing, Source, System
+from bench.report.figures.source import Drawing, Source, System, of_cell
 from bench.report.figures.style import axes_grid
 
 __all__ = ["LatentMap", "map_latents", "maps"]
@@ -107,19 +107,15 @@ def maps(source: Source) -> Iterator[Drawing]:
             assert found is not None  # of two dimensions and more
             return _draw(found, kept)
 
-        yield Drawing(
-            f"map-{system.cell}",
+        yield of_cell(
+            system,
+            "map",
             "Map of the latent space",
             f"{system.shown}: posterior means of {len(kept.x):,} test data in the plane of their "
             f"two principal components (PCA), and the prior's components as {DEVIATIONS:g} "
             "standard deviations of their projections; the larger its weight, the darker the line. "
             "Of two layers this is the upper one.",
-            (system.cell,),
             draw,
-            system.dataset,
-            (system.model,),
-            system.components,
-            system.cell,
         )
 
 

@@ -13,7 +13,7 @@ from bench.evaluation.classifier import image_shape
 from bench.evaluation.component_sampling import given_component
 from bench.joint import Draw
 from bench.model import Model, category_of
-from bench.report.figures.source import Drawing, Source, System, noise
+from bench.report.figures.source import Drawing, Source, System, noise, of_cell
 from bench.report.figures.style import axes_grid, blocks, montage, show_montage
 from bench.sampling import draw_pictures, with_categories
 
@@ -123,18 +123,14 @@ def by_category(source: Source) -> Iterator[Drawing]:
                 axes.set_visible(False)
             return figure
 
-        yield Drawing(
-            f"category-samples-{system.cell}",
+        yield of_cell(
+            system,
+            "category-samples",
             "Samples by category",
             f"{system.shown}: {OF_EACH} samples from each category (or component of the prior) "
             f"that is used more than 1/K, the {CATEGORIES} most used at most; above each its "
             "number and use.",
-            (system.cell,),
             draw,
-            system.dataset,
-            (system.model,),
-            system.components,
-            system.cell,
         )
 
 
@@ -163,17 +159,13 @@ def two_ways(source: Source) -> Iterator[Drawing]:
                 axes.set_title(name)
             return figure
 
-        yield Drawing(
-            f"sampling-{system.cell}",
+        yield of_cell(
+            system,
+            "sampling",
             "Marginal and uniform sampling, reconstructions",
             f"{system.shown}: samples with c drawn by q(c) of the training data and by the prior's "
             "p(c), where the model has a category; test data, each beside its reconstruction.",
-            (system.cell,),
             draw,
-            system.dataset,
-            (system.model,),
-            system.components,
-            system.cell,
         )
 
 
@@ -214,15 +206,11 @@ def by_label(source: Source) -> Iterator[Drawing]:
             axes.tick_params(length=0)
             return figure
 
-        yield Drawing(
-            f"label-samples-{system.cell}",
+        yield of_cell(
+            system,
+            "label-samples",
             "Samples by label",
             f"{system.shown}: each row is a label, each block a category that holds at least 5% of "
             "it on training data, the largest first. Labels were read after training.",
-            (system.cell,),
             draw,
-            system.dataset,
-            (system.model,),
-            system.components,
-            system.cell,
         )

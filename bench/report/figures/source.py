@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bench.model import Model
 
-__all__ = ["Drawing", "Source", "System"]
+__all__ = ["Drawing", "Source", "System", "noise", "of_cell"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,23 @@ class Drawing:
     models: tuple[str, ...] = ()
     components: int | None = None
     cell: str | None = None
+
+
+def of_cell(
+    system: System, kind: str, title: str, caption: str, draw: Callable[[], Canvas]
+) -> Drawing:
+    """A figure of one trained model: the first seed's."""
+    return Drawing(
+        f"{kind}-{system.cell}",
+        title,
+        caption,
+        (system.cell,),
+        draw,
+        system.dataset,
+        (system.model,),
+        system.components,
+        system.cell,
+    )
 
 
 @dataclass

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.evaluation.component_sampling import component_count, given_component
 from bench.model import Model
 from bench.report.figures.samples import shape_of
-from bench.report.figures.source import Drawing, Source, System, noise
+from bench.report.figures.source import Drawing, Source, System, noise, of_cell
 from bench.report.figures.style import axes_grid, montage, show_montage
 from bench.sampling import component_moments, decode_at
 
@@ -77,16 +77,12 @@ def within_category(source: Source) -> Iterator[Drawing]:
                 axes.tick_params(length=0)
             return figure
 
-        yield Drawing(
-            f"traversal-{system.cell}",
+        yield of_cell(
+            system,
+            "traversal",
             "Latent traversals",
             f"{system.shown}: from {REACH:g} standard deviations below the mean of the prior given "
             "a category (or of one component, or of the whole prior where there are none) to as "
             "many above, along the latent dimensions that change the picture most.",
-            (system.cell,),
             draw,
-            system.dataset,
-            (system.model,),
-            system.components,
-            system.cell,
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report.figures.colours import colour
-from bench.report.figures.source import Drawing, Source, System
+from bench.report.figures.source import Drawing, Source, System, of_cell
 from bench.report.figures.style import axes_grid
 
 __all__ = ["bars", "by_label", "order_of"]
@@ -91,14 +91,10 @@ def by_label(source: Source) -> Iterator[Drawing]:
             figure.colorbar(drawn, ax=axes, label="q(c | label)")
             return figure
 
-        yield Drawing(
-            f"label-usage-{system.cell}",
+        yield of_cell(
+            system,
+            "label-usage",
             "Categories of each label: q(c | label)",
             f"{system.shown}: the share of every label's test data in each category.",
-            (system.cell,),
             draw,
-            system.dataset,
-            (system.model,),
-            system.components,
-            system.cell,
         )
