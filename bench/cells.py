@@ -15,11 +15,10 @@ from bench.engine.replica import Epoch, temperature_at
 from bench.errors import BenchError, Interrupted
 from bench.evaluation.kept_examples import keep_examples
 from bench.evaluation.report_card import ReportCard, evaluate
-from bench.files import atomic_write, refusals, sweep, write_json, write_text
+from bench.files import atomic_write, refusals, sweep, write_text
 from bench.grid import Cell
-from bench.group_training import Trained, Watch, describe, train_group
+from bench.group_training import Trained, Watch, describe, keep_description, train_group
 from bench.grouping import Group, hold_all, settings_of, whole_groups
-from bench.loading import keep_plugins
 from bench.memory_limits import within_memory
 from bench.model_files import read_model
 from bench.products import choose_kernels, multiplying_by
@@ -192,10 +191,9 @@ def _read(cell: Cell, workshop: Workshop, store: Store) -> Trained:
     config, components = workshop.settings(cell, facts["tuned"])
     if found != folder or not settings_of(cell, store):
         described = describe(cell, config, components, facts["tuned"], facts["threads"])
-        engine = {"mode": facts["engine_mode"], "products": facts["products"]}
-        recipe = workshop.recipe(cell, config, components, cell.seed).as_json()
-        write_json(folder / "config.json", {**described, **engine, "recipe": recipe})
-        keep_plugins(workshop.registry, cell.prior, cell.posterior, folder)
+        described |= {"mode": facts["engine_mode"], "products": facts["products"]}
+        described["recipe"] = workshop.recipe(cell, config, components, cell.seed).as_json()
+        keep_description(cell, described, workshop, store)
     model = workshop.model(cell, config, components, cell.seed)
     model.load_state_dict(weights)
     return Trained(model, facts)

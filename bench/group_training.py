@@ -108,12 +108,9 @@ def _together(
     for cell in group:
         if not store.finished(cell):
             described = describe(cell, config, components, tuned, threads)
-            folder = store.folder(cell.id)
-            folder.mkdir(parents=True, exist_ok=True)
-            engine = {"mode": mode, "products": kernels, "group": seeds}
-            recipe = workshop.recipe(cell, config, components, cell.seed).as_json()
-            write_json(folder / "config.json", {**described, **engine, "recipe": recipe})
-            keep_plugins(workshop.registry, cell.prior, cell.posterior, folder)
+            described |= {"mode": mode, "products": kernels, "group": seeds}
+            described["recipe"] = workshop.recipe(cell, config, components, cell.seed).as_json()
+            keep_description(cell, described, workshop, store)
         model = workshop.model(cell, config, components, cell.seed)
         replicas.append(Replica(model, config.training, cell.seed))
     by_seed = {cell.seed: cell for cell in group}
@@ -143,6 +140,16 @@ def _together(
     }
     checkpoint.unlink(missing_ok=True)  # what has failed begins anew the next time
     return kept
+
+
+def keep_description(
+    cell: Cell, described: dict[str, Any], workshop: Workshop, store: Store
+) -> None:
+    """Write config.json, and the user's plugin files that the model is built with."""
+    folder = store.folder(cell.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", described)
+    keep_plugins(workshop.registry, cell.prior, cell.posterior, folder)
 
 
 def _keep(

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from bench.evaluation.component_sampling import given_component
 from bench.report.figures.colours import colour
+from bench.report.figures.samples import marginal
 from bench.report.figures.source import Drawing, Source, System, noise, of_cell
 from bench.report.figures.style import axes_grid
-from bench.sampling import draw_pictures, with_categories
+from bench.sampling import draw_pictures
 
 __all__ = ["by_category", "generated", "histograms"]
 
@@ -35,12 +36,7 @@ def truth_of(source: Source, system: System) -> tuple[Array, Array] | None:
 
 def generated(source: Source, system: System, count: int = SAMPLES) -> Array:
     """What a system generates, shape (count,): with c ~ q(c), where it has a category."""
-    model = source.model(system.cell)
-    prior, shares = model.joint_prior(), source.usage(system.cell)
-    if model.spec.categories is not None and shares is not None:
-        prior = with_categories(prior, shares)
-    draws = draw_pictures(model, prior, count, noise(f"histogram {system.cell}"))
-    return draws[:, 0].astype(np.float64)
+    return marginal(source, system, count, "histogram")[:, 0].astype(np.float64)
 
 
 def _range(truth: tuple[Array, Array]) -> tuple[float, float]:

@@ -31,13 +31,13 @@ def shape_of(source: Source, system: System) -> tuple[int, int] | None:
     return image_shape(tuple(recipe["event_shape"])) if recipe else None
 
 
-def marginal(source: Source, system: System, count: int) -> Pictures:
+def marginal(source: Source, system: System, count: int, stream: str = "marginal") -> Pictures:
     """What a system generates, with c ~ q(c) where it has a category, shape (count, P)."""
     model = source.model(system.cell)
     prior, shares = model.joint_prior(), source.usage(system.cell)
     if model.spec.categories is not None and shares is not None:
         prior = with_categories(prior, shares)
-    return draw_pictures(model, prior, count, noise(f"marginal {system.cell}"))
+    return draw_pictures(model, prior, count, noise(f"{stream} {system.cell}"))
 
 
 @torch.no_grad()
