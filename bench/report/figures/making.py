@@ -20,6 +20,7 @@ from bench.report.figures import (
     latent_map,
     learning,
     samples,
+    searches,
     traversal,
     usage,
 )
@@ -27,6 +28,7 @@ from bench.report.figures.record import Figure
 from bench.report.figures.source import Drawing, Source
 from bench.report.figures.style import house_style, png, svg
 from bench.store import Row, Store
+from bench.tuning import figures as study_figures
 
 __all__ = ["KINDS", "make_figures"]
 
@@ -49,6 +51,9 @@ KINDS: tuple[Callable[[Source], Iterable[Drawing]], ...] = (
     traversal.within_category,
     latent_map.maps,
     critical.diagram,
+    searches.histories,
+    searches.importances,
+    searches.over_settings,
 )
 """Every kind of figure: from a source to those that apply. A new one is a line here."""
 
@@ -153,6 +158,6 @@ def _code() -> str:
     import matplotlib
 
     hasher = hashlib.sha256(matplotlib.__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in (*sorted(Path(__file__).parent.glob("*.py")), Path(str(study_figures.__file__))):
         hasher.update(path.read_bytes())
     return hasher.hexdigest()
