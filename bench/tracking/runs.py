@@ -113,6 +113,11 @@ class Tracker:
         """Start a child of the parent run, or of another run: trials are children of their cell."""
         return self._run(name, params, tags, parent or self._parent, datasets)
 
+    def attach(self, name: str, folder: Path) -> None:
+        """Pictures and pages of a folder as artifacts of the parent run, in a folder ``name``."""
+        if self._parent is not None:
+            self._parent.attach(name, folder)
+
     def close(
         self,
         status: str = "FINISHED",
