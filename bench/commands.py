@@ -39,6 +39,7 @@ def show_report(
     models: str | None = None,
     datasets: str | None = None,
     scorecard: bool = False,
+    settings: str | None = None,
 ) -> None:
     """Print the results of a store, or what they say of the paper's claims.
 
@@ -46,13 +47,13 @@ def show_report(
     datasets, or of the scorecard, it is tables to be put into a page.
 
     Raises:
-        UsageError: an unknown format, section, model or dataset, or no results there.
+        UsageError: an unknown format, section, model, dataset or setting, or no results there.
     """
     from bench.report.document import Choice, show
 
     formats = (*REPORT_FORMATS, "json") if scorecard else REPORT_FORMATS
     store, rows = _results(out, format_, config_file, formats)
-    choice = Choice(_words(sections), _words(models), _words(datasets))
+    choice = Choice(_words(sections), _words(models), _words(datasets), _words(settings))
     if scorecard:
         from bench.report.scorecard.show import show_scorecard
 
