@@ -221,8 +221,22 @@ class Evidence:
         test = procedures_test if min(map(len, costs)) > 1 else models_test
         return test(*costs)
 
-    def sample(self, group: Group, measure: Measure, name: str, least_sd: float = 0.0) -> Sample:
+    def sample(
+        self,
+        group: Group,
+        measure: Measure,
+        name: str,
+        least_sd: float = 0.0,
+        *,
+        shared: bool = True,
+    ) -> Sample:
         """A number of every seed.
+
+        Args:
+            group: the seeds.
+            measure: the number of one, with its error.
+            name: what to call it where a seed has it not.
+            least_sd, shared: as of :class:`Sample`.
 
         Raises:
             Missing: a seed has it not.
@@ -234,7 +248,7 @@ class Evidence:
                 raise Missing(f"{name} was not measured for {group.model}")
             values.append(float(value))
             errors.append(error)
-        return Sample(tuple(values), tuple(errors), least_sd)
+        return Sample(tuple(values), tuple(errors), least_sd, shared)
 
     def details(self, row: Row, name: str) -> dict[str, Any]:
         """A JSON file of the cell; empty where it is not there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from bench.report.scorecard.categories import COUNTED, OVER_SEEDS, number
 from bench.report.scorecard.evidence import Evidence, Missing, Place, place_name
 from bench.report.scorecard.verdict import Claim, Finding, about, estimated
 from bench.report.seedtests import above, contrast, majority
+from bench.store import Row
 
 __all__ = ["SYNTHETIC"]
 
@@ -18,9 +20,9 @@ ABSENT = 0.1
 """The share of categories with near-zero mass from which some of them are ignored."""
 
 SHARE = (
-    "more than half of all training runs, by the exact binomial test, one-sided at 5%: of five "
-    "seeds all have to agree. Recovered: JS at most .02, valley at most .10, both masses in "
-    "[.40, .55]"
+    "more than half of all training runs, by the exact binomial test, in each direction one-sided "
+    "at 5%: of five seeds all have to agree, on yes or on no. Recovered: JS at most .02, valley at "
+    "most .10, both masses in [.40, .55]"
 )
 
 Tests = Callable[[Evidence], list[Finding]]
@@ -55,7 +57,10 @@ def improves(model: str, worse: int, better: int) -> Tests:
         try:
             groups = [evidence.group(model, (DATASET, size)) for size in (better, worse)]
             evidence.comparable(*groups)
-            samples = [evidence.sample(g, number("js", "js_mc_se"), "the density") for g in groups]
+            samples = [
+                evidence.sample(g, number("js", "js_mc_se"), "the density", shared=False)
+                for g in groups
+            ]
         except Missing as why:
             return [Finding(name, True, missing=str(why))]
         finding = estimated(name, True, contrast(*samples), lower=True, digits=4)
@@ -70,13 +75,18 @@ def marginal_beats_uniform(evidence: Evidence) -> list[Finding]:
     try:
         group = evidence.group("CP", (DATASET, MANY))
 
-        def gap(row: dict[str, float | None]) -> tuple[float | None, float | None]:
+        def gap(row: Row) -> tuple[float | None, float | None]:
             uniform, marginal, error = row.get("js_uniform"), row.get("js"), row.get("js_mc_se")
             if uniform is None or marginal is None:
                 return None, None
-            return uniform - marginal, None if error is None else error * 2**0.5
+            # As if independent: the same draws serve both, which would make it smaller.
+            found = evidence.details(row, "density").get("weightings") or {}
+            other = (found.get("c ~ p(c)") or {}).get("js_mc_se")
+            if error is None or other is None:
+                return uniform - marginal, None
+            return uniform - marginal, math.hypot(error, other)
 
-        sample = evidence.sample(group, gap, "the density")
+        sample = evidence.sample(group, gap, "the density", shared=False)
     except Missing as why:
         return [Finding(name, True, missing=str(why))]
     finding = estimated(name, True, above(sample, 0.0), lower=False, digits=4)
@@ -89,7 +99,7 @@ def excess_is_empty(evidence: Evidence) -> list[Finding]:
     try:
         group = evidence.group("CP", (DATASET, MANY))
 
-        def absent(row: dict[str, float | None]) -> tuple[float | None, float | None]:
+        def absent(row: Row) -> tuple[float | None, float | None]:
             present = row.get("categories_present")
             return None if present is None else 1 - present / MANY, None
 

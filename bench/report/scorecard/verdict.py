@@ -20,6 +20,7 @@ FAILS: Outcome = "does not hold"
 UNKNOWN: Outcome = "cannot be told"
 RELEASED = "the released code's choices"
 SINGLE = "one training seed on a side; the claim is about systems, and takes at least two"
+PAIR = "two training seeds on a side: up to 13% of true nulls may be rejected, not 5%"
 MARKS = {HOLDS: "yes", FAILS: "no", UNKNOWN: "?"}
 
 
@@ -39,8 +40,8 @@ class Finding:
         shown: whether its numbers are among those shown; all are tested.
         other: what differs from the protocol that is judged; such a finding says nothing of its
             claim.
-        single: whether a side has one training seed; such a finding is about these trained models,
-            and a claim is about systems.
+        seeds: training seeds of the side that has fewest. With one a finding is about these
+            trained models, and a claim is about systems.
         released: whether the cells are of the released code's choices, not of the paper's protocol.
     """
 
@@ -54,7 +55,7 @@ class Finding:
     missing: str = ""
     shown: bool = True
     other: str = ""
-    single: bool = False
+    seeds: int = 0
     released: bool = False
 
 
@@ -115,7 +116,11 @@ def estimated(
     """
     if found is None:
         return Finding(
-            place, paper, what, missing="one seed, and no error of its own: run more seeds"
+            place,
+            paper,
+            what,
+            missing="one seed without an error of its own, or seeds that agree exactly: run more "
+            "seeds",
         )
     shown = (f"{value:+.{digits}f}" for value in (found.difference, found.low, found.high))
     numbers = "{} [{}, {}]".format(*shown)
@@ -129,7 +134,7 @@ def about(finding: Finding, evidence: Evidence, *groups: Group) -> Finding:
     return replace(
         finding,
         other=next((other for other in others if other), ""),
-        single=any(len(group.rows) == 1 for group in groups),
+        seeds=min(len(group.rows) for group in groups),
         released=any(evidence.protocol(group) == "released" for group in groups),
     )
 
@@ -151,7 +156,7 @@ def conclude(claim: Claim, tests: Sequence[Finding], passed_over: Sequence[str] 
     answers = dict(zip(map(id, tested), _answers(tested), strict=True))
     theirs = [test for test in tests if test.paper]
     counting = [
-        test for test in theirs if test.p is not None and not test.other and not test.single
+        test for test in theirs if test.p is not None and not test.other and test.seeds != 1
     ]
     open_: list[Outcome] = [UNKNOWN] * (len(theirs) - len(counting))
     overall = _all([*_answers(counting), *open_])
@@ -165,8 +170,11 @@ def conclude(claim: Claim, tests: Sequence[Finding], passed_over: Sequence[str] 
         detail.append(f"Not the paper's protocol: {by}.")
     if passed_over:
         detail.append(f"Not judged: {', '.join(passed_over)} of the same models (--settings).")
-    if single := _listed(tested, lambda test: SINGLE if test.single else ""):
+    if single := _listed(tested, lambda test: SINGLE if test.seeds == 1 else ""):
         detail.append(f"About these trained models alone: {single}.")
+    # A count of seeds has no estimate, and its test is exact.
+    if pairs := _listed(tested, lambda test: PAIR if test.seeds == 2 and test.estimate else ""):
+        detail.append(f"Take with care: {pairs}.")
     numbers = "; ".join(
         f"{_name(test)} {test.numbers} {MARKS[answers[id(test)]]}" for test in tested if test.shown
     )
