@@ -180,6 +180,20 @@ def test_what_a_store_has_not_is_said(tmp_path: Path) -> None:
     assert (ended.status, "table3: nothing to show" in ended.out) == (0, True)
 
 
+@pytest.mark.parametrize("format_", ["latex", "html", "csv"])
+def test_an_empty_document_is_a_mistake_with_its_reason(tmp_path: Path, format_: str) -> None:
+    store = empty(tmp_path)
+    put(store, row(model="mog x joint"))
+    words = ("report", "--out", store.out, "--format", format_, "--section")
+    ended = bench(*words, "table3")
+    assert (ended.status, ended.out) == (2, "")
+    assert "error: table3: nothing to show; no line has any of its values. Expected" in ended.err
+    if format_ != "csv":
+        ended = bench(*words, "table3,bounds")
+        assert (ended.status, "100.0" in ended.out) == (0, True)
+        assert ended.err == "table3: nothing to show; no line has any of its values\n"
+
+
 def test_html_is_escaped() -> None:
     table = Table("k", "a < b", 'it "is"', ["x & y"], [["<script>"]], strong=frozenset({(0, 0)}))
     text = render.to_html([table])

@@ -58,7 +58,8 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         console: where a terminal's tables go; the other formats go to standard output.
 
     Raises:
-        UsageError: an unknown section, model, dataset or setting; sections that CSV cannot join.
+        UsageError: an unknown section, model, dataset or setting; sections that CSV cannot join;
+            nothing to show, in a format that cannot say so itself (CSV, LaTeX, HTML).
     """
     keys = [*(section.key for section in SECTIONS), LABELS, *KINDS]
     for key in choice.sections:
@@ -100,7 +101,7 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         for text in said:
             console.print(text, style="dim", markup=False, highlight=False)
     elif format_ == "csv":
-        sys.stdout.write(_csv(store, lines, sections, papers, choice))
+        _write(_csv(store, lines, sections, papers, choice), said, len(lines))
     elif format_ == "markdown":
         text = FORMATS[format_](lines, sections) if sections else ""
         for line in finished if labelled else ():
@@ -113,7 +114,19 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         for line in finished if labelled else ():
             found += top_as_table(*_labels(line, store), key=f"{LABELS}-{line.cells[0]}")
         write = {"html": render.to_html, "latex": to_latex}[format_]
-        sys.stdout.write(write([*found, *papers]))
+        _write(write([*found, *papers]), said, len(lines))
+
+
+def _write(text: str, said: Sequence[str], lines: int) -> None:
+    """A document on standard output, and what it lacks on the other; an empty one is a mistake."""
+    if not text:
+        raise UsageError(
+            f"{'; '.join(said) or 'nothing to show'}. Expected finished cells with such values, "
+            f"found none in {lines} lines; `bench report` shows what there is."
+        )
+    sys.stdout.write(text)
+    for sentence in said:
+        sys.stderr.write(f"{sentence}\n")
 
 
 def _csv(
