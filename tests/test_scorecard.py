@@ -63,6 +63,12 @@ def test_keys_and_sources_are_there_once() -> None:
     assert all(claim.claim and claim.source and claim.test for claim in CLAIMS)
 
 
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.key)
+def test_a_claim_quotes_the_paper_or_says_that_it_is_none_of_its(claim: Claim) -> None:
+    quoted = claim.source.count('"') == 2 and "section 6" in claim.source
+    assert quoted != (claim.source.startswith("not in the paper"))
+
+
 def test_a_missing_column_keeps_a_claim_open_but_not_what_was_run(tmp_path: Path) -> None:
     store = empty(tmp_path)
     put_bounds(store, {"CP": 99.0, "INDq": 100.0}, MNIST)

@@ -108,6 +108,8 @@ def histograms(source: Source) -> Iterator[Drawing]:
                 panel(axes, generated(source, system), limits, top, colour(system.model))
                 axes.plot(*truth, color="black", linewidth=1.0)
                 axes.set_title(system.label)
+            for axes in list(grid.flat)[len(known) - columns : len(known)]:
+                axes.tick_params(labelbottom=True)  # the panel below may be hidden
             for axes in list(grid.flat)[len(known) :]:
                 axes.set_visible(False)
             for axes in grid[:, 0]:
@@ -156,6 +158,8 @@ def by_category(source: Source) -> Iterator[Drawing]:
                 panel(axes, draws, limits, top, colour(system.model))
                 axes.plot(*truth, color="black", linewidth=1.0)
                 axes.set_title(f"category {k}, used {shares[k]:.1%}")
+            for axes in list(grid.flat)[len(order) - columns : len(order)]:
+                axes.tick_params(labelbottom=True)  # the panel below may be hidden
             for axes in list(grid.flat)[len(order) :]:
                 axes.set_visible(False)
             return figure

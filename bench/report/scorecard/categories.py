@@ -143,21 +143,22 @@ def relaxed_flatters(evidence: Evidence) -> list[Finding]:
 CATEGORIES = (
     Claim(
         "cp-more-categories", "CP uses more categories than INDq",
-        "section 6.2, Figures 9, A1 and A7",
+        'section 6.2, Figures 9, A1 and A7: "many more categories having non-zero probability"',
         f"difference of H(q(c)), the log of the effective number: {OVER_SEEDS}",
         against(("INDq",), LARGEST, number("entropy", "entropy_se"), "H(q(c))"),
         "Entropy alone cannot tell clustering from noise: hold I(c;x) beside it.",
     ),
     Claim(
         "cp-purer", "CP's categories are purer per label than those of INDq, INDp and INDqp",
-        "section 6.2, Figures 10 to 12, A2 and A5",
+        'section 6.2, Figures 10 to 12, A2 and A5: "different categories [...] for each label"',
         f"difference of macro purity, corrected for chance: {OVER_SEEDS}",
         against(RIVALS, BY_LABEL, purity, "purity", digits=3),
     ),
     Claim(
         "cp-lists-apart",
         "The labels' top-five lists overlap less in CP than in INDq, INDp and INDqp",
-        "section 6.2, Tables 2 and A1",
+        'section 6.2, Tables 2 and A1, of INDp and INDqp Figure 12: they "use the same categories '
+        '[...] in more than one label"',
         "difference of the places whose category is in several lists: Welch's t test over training "
         "seeds (one seed has no error); Holm over the claim's tests",
         against(RIVALS, BY_LABEL, number("top_marked"), "the top-five lists", lower=True,
@@ -168,7 +169,8 @@ CATEGORIES = (
     Claim(
         "cp-samples-purer",
         "Samples of one category are purer in CP than in INDq, INDp and INDqp",
-        "section 6.2, Figures 6 to 8, A3 to A6 and A8 to A10",
+        "section 6.2, Figures 6 to 8, A3 to A6 and A8 to A10: the others generate "
+        '"a mix of images"',
         "difference of the chance that two samples of a category share a label, corrected for "
         f"chance, as a classifier of real images sees them: {OVER_SEEDS}",
         against(RIVALS, LARGEST,
@@ -177,11 +179,12 @@ CATEGORIES = (
     ),
     Claim(
         "few-labels", "With 10 components, samples of MG, VP and HVP cover few labels",
-        "section 6.2, Figures 14 to 16",
+        "section 6.2, Figures 14 to 16: they collapse to "
+        '"generating examples only from a few digits (items, symbols)"',
         "effective number of labels of a model's samples, minus half of the labels, below 0: t "
         "test over training seeds, or with one seed over its samples; Holm over the claim's tests",
         few_labels,
-        "Few is read as less than half. VP has no number in the paper here, only pictures.",
+        "Few is read as less than half. The paper has pictures of it and no number.",
     ),
     Claim(
         "relaxed-flatters", "The relaxed objective flatters the bound",
