@@ -106,6 +106,10 @@ def report(
     ] = None,
     models: Annotated[str | None, typer.Option(help="Only these: CP,mog x joint")] = None,
     datasets: Annotated[str | None, typer.Option(help="Only these: digits,mnist")] = None,
+    settings: Annotated[
+        str | None,
+        typer.Option(help="Only cells of a preset (paper), or of models with several, 1a2b3c"),
+    ] = None,
     scorecard: Annotated[
         bool, typer.Option("--scorecard", help="The paper's claims, each tested on these results.")
     ] = False,
@@ -120,7 +124,7 @@ def report(
     """
     from bench.commands import show_report
 
-    show_report(out, format_, config, section, models, datasets, scorecard, track=track)
+    show_report(out, format_, config, section, models, datasets, scorecard, settings, track=track)
 
 
 @app.command()

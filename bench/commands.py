@@ -39,6 +39,7 @@ def show_report(
     models: str | None = None,
     datasets: str | None = None,
     scorecard: bool = False,
+    settings: str | None = None,
     *,
     track: bool = False,
 ) -> None:
@@ -49,13 +50,13 @@ def show_report(
     its figures go to the MLflow store.
 
     Raises:
-        UsageError: an unknown format, section, model or dataset, or no results there.
+        UsageError: an unknown format, section, model, dataset or setting, or no results there.
     """
     from bench.report.document import Choice, show
 
     formats = (*REPORT_FORMATS, "json") if scorecard else REPORT_FORMATS
     store, rows = _results(out, format_, config_file, formats)
-    choice = Choice(_words(sections), _words(models), _words(datasets))
+    choice = Choice(_words(sections), _words(models), _words(datasets), _words(settings))
     page = format_ == "html" and choice == Choice() and not scorecard
     if track and not page:
         raise UsageError(
