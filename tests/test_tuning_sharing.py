@@ -137,9 +137,9 @@ def test_a_kill_at_any_call_of_the_storage_loses_nothing(
 
 def die_after(calls: int) -> None:
     """End this process by SIGKILL at a call that writes to the journal."""
-    from optuna.storages.journal import JournalFileBackend
+    from bench.tuning.journal import Journal
 
-    real, count = JournalFileBackend.append_logs, 0
+    real, count = Journal.append_logs, 0
 
     def append(self: Any, logs: Any) -> None:
         nonlocal count
@@ -148,7 +148,7 @@ def die_after(calls: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         real(self, logs)
 
-    JournalFileBackend.append_logs = append  # type: ignore[method-assign]
+    Journal.append_logs = append  # type: ignore[method-assign]
 
 
 def test_a_process_of_another_machine_is_judged_by_its_signs_of_life(
