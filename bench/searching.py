@@ -91,6 +91,7 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
         seed=tuning["seed"],
         storage=Storage.at(workshop.config.tuning.storage, store.out),
         study=study_name(cell),
+        run=workshop.run,
         on_trial=lambda record: events.trial(cell, record),
         stop=events.stop,
     )
