@@ -81,6 +81,7 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
         lambda number, epoch: events.epoch(cell, epoch, number),
         events.stop,
         store.out / "trials",
+        study_name(cell),
     )
     tuning = cell.settings["tuning"]
     return search(

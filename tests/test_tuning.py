@@ -51,6 +51,8 @@ class Function:
     def start(self, proposals: Sequence[Proposal]) -> Evaluated:
         return Evaluated(self, proposals)
 
+    def sweep(self, going: Collection[int]) -> None: ...
+
 
 class Evaluated:
     def __init__(self, function: Function, proposals: Sequence[Proposal]) -> None:
@@ -66,6 +68,8 @@ class Evaluated:
         }
 
     def drop(self, numbers: Collection[int]) -> None: ...
+
+    def keep(self) -> None: ...
 
     def close(self) -> None: ...
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
 
-from bench.errors import BenchError, Interrupted, UsageError
+from bench.errors import BenchError, CannotWrite, Interrupted, UsageError
 from bench.spaces import Range
 from bench.tuning.owners import Owner
 from bench.tuning.records import Objective, Proposal, Standing, TrialRecord, TuningResult
@@ -72,6 +72,8 @@ def search(
     with Owner(slots.study, storage.folder) as owner:
         while proposals := slots.round(batch):
             _Round(slots, objective, proposals, owner, on_trial).run(stop)
+    with storage.hold(slots.name):  # nobody draws meanwhile
+        objective.sweep(slots.going())
     return _result([record for record in slots.records() if record.number < trials], study)
 
 
@@ -93,8 +95,19 @@ class _Round:
     def run(self, stop: Callable[[], bool]) -> None:
         """Until all trials of the round have ended, here or elsewhere."""
         held: list[_Race] = []
+        try:
+            self._share(held, stop)
+        except CannotWrite:
+            raise
+        except Interrupted:
+            for race in held:  # also those that wait at a rung
+                if not race.over:
+                    race.part.keep()
+            raise
+
+    def _share(self, held: list[_Race], stop: Callable[[], bool]) -> None:
         while self._going():
-            held = [race for race in held if not race.over]
+            held[:] = [race for race in held if not race.over]
             moved = [race.step() for race in held]  # all of them
             if any(moved):
                 continue

@@ -39,7 +39,7 @@ RESTARTS = "restarts"  # how often it has started over; what was drawn before no
 RUNS = "runs"  # the runs that have taken part: each starts it over once at most
 FACTS = "facts"  # what has to stay as it was when the search began
 
-FORMAT = 3  # of the attributes
+FORMAT = 3  # of the attributes, and raised when an unchanged search finds other numbers
 
 
 class Slots:
@@ -135,6 +135,12 @@ class Slots:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if SLOT not in trial.user_attrs:
                 self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def going(self) -> set[int]:
+        """Slots whose trials have not ended, of whatever budget and whichever restart."""
+        trials = self.study.get_trials(deepcopy=False)
+        running = [trial for trial in trials if not trial.state.is_finished()]
+        return {trial.user_attrs[SLOT] for trial in running if SLOT in trial.user_attrs}
 
     def claim(self, parts: Sequence[Sequence[Proposal]], owner: Owner) -> int | None:
         """Take a part that nobody works on, or None: the index of it.
