@@ -153,7 +153,16 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
         if not cluster.fits(resources):
             notice(f"no node of the Ray cluster offers {resources} now: waiting for one that does")
     workshop.threads, workshop.fresh = threads, request.fresh
-    job = Job(config, registry.plugins, roots, device, out, threads, request.fresh)
+    job = Job(
+        config,
+        registry.plugins,
+        roots,
+        device,
+        out,
+        threads,
+        request.fresh,
+        run=workshop.run,
+    )
     return Prepared(config, plan, todo, groups, job, workshop, workers, cluster)
 
 

@@ -81,6 +81,7 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
         lambda number, epoch: events.epoch(cell, epoch, number),
         events.stop,
         store.out / "trials",
+        study_name(cell),
     )
     tuning = cell.settings["tuning"]
     return search(
@@ -91,6 +92,7 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
         seed=tuning["seed"],
         storage=Storage.at(workshop.config.tuning.storage, store.out),
         study=study_name(cell),
+        run=workshop.run,
         on_trial=lambda record: events.trial(cell, record),
         stop=events.stop,
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
 
@@ -89,21 +88,16 @@ class Storage:
                 self._open()
 
     def _open(self) -> BaseStorage:
-        from filelock import FileLock
         from optuna.storages import JournalStorage, RDBStorage
-        from optuna.storages.journal import JournalFileBackend
+
+        from bench.tuning.journal import Journal
 
         if "://" in self.place:
             with self._reported():
                 return RDBStorage(self.url, engine_kwargs={"pool_pre_ping": True})
-        Path(self.place).parent.mkdir(parents=True, exist_ok=True)
-        # Optuna's own locks outlive a killed process by 30 seconds; the system's do not.
-        lock: Any = FileLock(f"{self.place}.lock", poll_interval=0.005)
-        with lock:
-            _mend(Path(self.place))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the journal was experimental in Optuna 4
-            return JournalStorage(JournalFileBackend(self.place, lock_obj=lock))
+            return JournalStorage(Journal(Path(self.place)))
 
     @contextmanager
     def hold(self, study: str) -> Iterator[None]:
@@ -157,31 +151,3 @@ class Storage:
                 f"tuning.storage {self.shown} cannot be opened: {reason}."
                 + (hint if isinstance(error, ImportError) else "")
             ) from error
-
-
-def _mend(journal: Path) -> None:
-    """Cut a last line that was not written to its end: Optuna cannot read what follows one.
-
-    Raises:
-        UsageError: the file is no journal; it is left as it is.
-    """
-    if journal.is_dir() or (journal.exists() and not _is_journal(journal)):
-        raise UsageError(
-            f"tuning.storage {journal} is no journal of Optuna's. Expected a file that bench or "
-            "Optuna made, one that does not exist yet, or a URL: sqlite:///FILE, postgresql://..."
-        )
-    if journal.exists() and not (data := journal.read_bytes()).endswith(b"\n"):
-        with journal.open("r+b") as stream:
-            stream.truncate(data.rfind(b"\n") + 1)
-
-
-def _is_journal(path: Path) -> bool:
-    """Whether a file's first line is a journal's; of a line that was cut off, its beginning."""
-    with path.open("rb") as stream:
-        line = stream.readline(100_000)
-    if not line.endswith(b"\n"):
-        return line[:1] in (b"", b"{")
-    try:
-        return "op_code" in json.loads(line)
-    except (ValueError, TypeError):
-        return False
