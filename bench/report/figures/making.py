@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from bench.report.figures import (
     traversal,
     usage,
 )
+from bench.report.figures.marks import Marks
 from bench.report.figures.record import Figure
 from bench.report.figures.source import Drawing, Source
 from bench.report.figures.style import house_style, png, svg
@@ -56,8 +55,8 @@ KINDS: tuple[Callable[[Source], Iterable[Drawing]], ...] = (
 def make_figures(store: Store, rows: Sequence[Row], notice: Notice) -> list[Figure]:
     """Draw every figure that applies, as ``OUT/report/figures/KEY.png`` and ``.svg``.
 
-    Nothing is trained. A figure whose cells are as they were is not drawn again; a figure that
-    fails is told and left out, and the others are drawn.
+    Nothing is trained. A figure whose cells and code are as they were is not drawn again; a figure
+    that fails is told and left out, a cell's damaged file as well, and the others are drawn.
 
     Args:
         store: the results.
@@ -68,7 +67,7 @@ def make_figures(store: Store, rows: Sequence[Row], notice: Notice) -> list[Figu
         The figures, in the order of ``KINDS``.
     """
     folder = store.out / "report" / "figures"
-    source = Source(store, rows)
+    source, marks = Source(store, rows), Marks(store, rows)
     known = _known(folder)
     made: list[Figure] = []
     kept: dict[str, str] = {}
@@ -80,7 +79,7 @@ def make_figures(store: Store, rows: Sequence[Row], notice: Notice) -> list[Figu
             failed.setdefault(_why(error), []).append(kind.__name__.replace("_", "-"))
             continue
         for drawing in drawings:
-            mark = _mark(store, drawing)
+            mark = marks.of(drawing)
             paths = folder / f"{drawing.key}.png", folder / f"{drawing.key}.svg"
             if known.get(drawing.key) != mark or not all(path.is_file() for path in paths):
                 try:
@@ -90,6 +89,8 @@ def make_figures(store: Store, rows: Sequence[Row], notice: Notice) -> list[Figu
                     continue
             kept[drawing.key] = mark
             made.append(_record(drawing, *paths))
+    for path, why in source.damaged.items():
+        notice(f"left out of the figures: {path}: {why}")
     for why, keys in failed.items():
         several = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
         notice(f"not drawn: {keys[0]}{several}: {why}")
@@ -137,22 +138,3 @@ def _known(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _mark(store: Store, drawing: Drawing) -> str:
-    """A hash of all that a figure shows: its cells, its words, and the code that draws it."""
-    hasher = hashlib.sha256(_code().encode())
-    hasher.update(json.dumps([drawing.key, drawing.caption]).encode())
-    for cell in drawing.cells:
-        hasher.update((store.folder(cell) / "row.json").read_bytes())
-    return hasher.hexdigest()[:16]
-
-
-@cache
-def _code() -> str:
-    import matplotlib
-
-    hasher = hashlib.sha256(matplotlib.__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        hasher.update(path.read_bytes())
-    return hasher.hexdigest()
