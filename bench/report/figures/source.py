@@ -7,14 +7,17 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.errors import first_line
 from bench.evaluation.kept_examples import Kept, kept_examples
+from bench.registry import Registry
 from bench.report.summary import Line, summarise
 from bench.store import Row, Store
 
@@ -116,6 +119,7 @@ class Source:
 
     Attributes:
         systems: of the finished cells, in one order for every figure.
+        drawn: what systems have generated: by stream of noise, cell and number.
         damaged: files that were found unreadable, as ``cell/name``, each with the reason.
     """
 
@@ -123,6 +127,7 @@ class Source:
     rows: Sequence[Row]
     systems: tuple[System, ...] = field(init=False)
     damaged: dict[str, str] = field(init=False, default_factory=dict)
+    drawn: dict[tuple[str, str, int], NDArray[np.float32]] = field(init=False, default_factory=dict)
     _models: dict[str, Model] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -184,6 +189,11 @@ class Source:
         self.damaged[f"{path.parent.name}/{path.name}"] = why
         return {}
 
+    @cached_property
+    def _registry(self) -> Registry:
+        """What is installed; to look for it takes as long as to load a model."""
+        return Registry()
+
     def model(self, cell: str) -> Model:
         """The trained model of a cell.
 
@@ -195,7 +205,7 @@ class Source:
         if cell not in self._models:
             if len(self._models) > 8:  # figures ask for one cell several times in a row
                 self._models.pop(next(iter(self._models)))
-            self._models[cell] = load_model(self.store.folder(cell))
+            self._models[cell] = load_model(self.store.folder(cell), registry=self._registry)
         return self._models[cell]
 
     def examples(self, system: System) -> Kept | None:
