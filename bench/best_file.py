@@ -13,7 +13,7 @@ from bench.files import write_text
 from bench.grid import Cell
 from bench.store import Store
 
-__all__ = ["BEST", "SEARCH", "budget_of", "write_best"]
+__all__ = ["BEST", "SEARCH", "budget_of", "budget_text", "write_best"]
 
 BEST = "best.toml"
 SEARCH = "tuning.json"
@@ -22,7 +22,11 @@ SEARCH = "tuning.json"
 
 def budget_of(cell: Cell) -> str:
     """What every search on a dataset may spend, in a line."""
-    tuning, epochs = cell.settings["tuning"], cell.settings["training"]["epochs"]
+    return budget_text(cell.settings["tuning"], cell.settings["training"]["epochs"])
+
+
+def budget_text(tuning: Mapping[str, Any], epochs: int) -> str:
+    """The same from the settings of a search, and the epochs of a training."""
     text = f"{tuning['trials']} trials of at most {epochs} epochs"
     pruning = tuning["pruning"]
     if pruning and pruning["rungs"]:

@@ -101,13 +101,20 @@ def report(
         str | None,
         typer.Option(
             help="bounds, likelihood, decomposition, categories, prior-side, kmeans, generation, "
-            "density, labels, table1, table2, table3; several with commas"
+            "density, labels, table1, table2, table3, searches; several with commas"
         ),
     ] = None,
     models: Annotated[str | None, typer.Option(help="Only these: CP,mog x joint")] = None,
     datasets: Annotated[str | None, typer.Option(help="Only these: digits,mnist")] = None,
+    settings: Annotated[
+        str | None,
+        typer.Option(help="Only cells of a preset (paper), or of models with several, 1a2b3c"),
+    ] = None,
     scorecard: Annotated[
         bool, typer.Option("--scorecard", help="The paper's claims, each tested on these results.")
+    ] = False,
+    track: Annotated[
+        bool, typer.Option("--track", help="With --format html: figures and page to MLflow, too.")
     ] = False,
     config: ConfigFile = None,
 ) -> None:
@@ -117,7 +124,7 @@ def report(
     """
     from bench.commands import show_report
 
-    show_report(out, format_, config, section, models, datasets, scorecard)
+    show_report(out, format_, config, section, models, datasets, scorecard, settings, track=track)
 
 
 @app.command()

@@ -39,34 +39,46 @@ def show_report(
     models: str | None = None,
     datasets: str | None = None,
     scorecard: bool = False,
+    settings: str | None = None,
+    *,
+    track: bool = False,
 ) -> None:
     """Print the results of a store, or what they say of the paper's claims.
 
     HTML is a page with everything, whose path is printed; of a choice of sections, models or
-    datasets, or of the scorecard, it is tables to be put into a page.
+    datasets, or of the scorecard, it is tables to be put into a page. With ``track`` the page and
+    its figures go to the MLflow store.
 
     Raises:
-        UsageError: an unknown format, section, model or dataset, or no results there.
+        UsageError: an unknown format, section, model, dataset or setting, or no results there.
     """
     from bench.report.document import Choice, show
 
     formats = (*REPORT_FORMATS, "json") if scorecard else REPORT_FORMATS
     store, rows = _results(out, format_, config_file, formats)
-    choice = Choice(_words(sections), _words(models), _words(datasets))
+    choice = Choice(_words(sections), _words(models), _words(datasets), _words(settings))
+    page = format_ == "html" and choice == Choice() and not scorecard
+    if track and not page:
+        raise UsageError(
+            "--track goes with --format html and no choice of sections, models or datasets, nor "
+            "--scorecard: it sends the figures of the whole page"
+        )
     if scorecard:
         from bench.report.scorecard.show import show_scorecard
 
         show_scorecard(store, rows, choice, format_, open_console())
-    elif format_ == "html" and choice == Choice():
-        show_page(store, rows, config_file)
+    elif page:
+        show_page(store, rows, config_file, track=track)
     else:
         show(store, rows, choice, format_, open_console())
         if format_ == "terminal" and choice == Choice():
             _say_page(store)
 
 
-def show_page(store: Store, rows: Sequence[Row], config_file: Path | None) -> None:
-    """Write the page of a store and print where it is."""
+def show_page(
+    store: Store, rows: Sequence[Row], config_file: Path | None, *, track: bool = False
+) -> None:
+    """Write the page of a store and print where it is; with ``track``, send it to MLflow."""
     from bench.report.page import write_page
 
     console = open_console()
@@ -74,9 +86,16 @@ def show_page(store: Store, rows: Sequence[Row], config_file: Path | None) -> No
     def notice(text: str) -> None:
         console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
-    uri = settings_for(store.out, (), config_file).tracking.uri
-    path = write_page(store, rows, uri=uri, notice=notice)
+    settings = settings_for(store.out, (), config_file)
+    path = write_page(store, rows, uri=settings.tracking.uri, notice=notice)
     console.print(f"page: {path}", markup=False, highlight=False, soft_wrap=True)
+    if track:
+        from bench.tracking.report import track_report
+
+        done = sum(row["status"] == "ok" for row in rows)
+        name = track_report(store.out, done, settings, notice)
+        said = f"MLflow run: {name}" if name else "MLflow has a run with these figures already"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def _say_page(store: Store) -> None:

@@ -184,6 +184,7 @@ def _here(groups: Sequence[Group], workshop: Workshop, store: Store, listener: L
         listener.notice,
         stop.flag.is_set,
     )
+    left = sum(map(len, groups))
     with stop.on_signals():
         for group in groups:
             for cell in group:
@@ -191,7 +192,8 @@ def _here(groups: Sequence[Group], workshop: Workshop, store: Store, listener: L
             try:
                 for cell, row in run_group(group, workshop, store, events):
                     listener.ended(cell, row)
-                    if stop.flag.is_set():
+                    left -= 1
+                    if left and stop.flag.is_set():
                         return Outcome.INTERRUPTED
             except CannotWrite:
                 raise

@@ -18,6 +18,7 @@ from typing import Any
 import ray
 from ray import exceptions
 
+from bench.burial import IF_MEMORY, Burials
 from bench.errors import BenchError, first_line
 from bench.execution import Job, Listener, Outcome, Stop
 from bench.grid import Cell
@@ -26,7 +27,7 @@ from bench.ray_cluster import Cluster
 from bench.ray_nodes import on_node
 from bench.ray_worker import TELL_SECONDS, Desk, perform
 from bench.store import Store
-from bench.workers import IF_MEMORY, bury, listeners
+from bench.workers import listeners
 
 CRASHES = 3
 """A group whose process died so often, without an epoch that was new, has failed."""
@@ -82,7 +83,9 @@ def _run(
         result = remote.remote(jobs[task.fresh], context.get_job_id(), attempt, task.group, desk)
         result.future().add_done_callback(lambda future: settled.put((attempt, future)))
 
-    ledger = Ledger(groups, job.fresh, Store(job.out), listener, submit)
+    ledger = Ledger(
+        groups, job.fresh, Store(job.out), listener, submit, search_only=job.search_only
+    )
     told = False
     while ledger.tasks and not (told and not ledger.running):
         if stop.flag.is_set() and not told:
@@ -100,10 +103,11 @@ def _run(
             ledger.settle(attempt, future.exception(), told)
         if not done and not news:
             time.sleep(TELL_SECONDS / 2)
-    ledger.see_rows()
-    if told:
-        return Outcome.INTERRUPTED
-    return Outcome.DONE if ledger.complete else Outcome.INCOMPLETE
+    if not job.search_only:  # which gives no rows
+        ledger.see_rows()
+    if ledger.complete:
+        return Outcome.DONE
+    return Outcome.INTERRUPTED if told else Outcome.INCOMPLETE
 
 
 class Ledger:
@@ -117,6 +121,7 @@ class Ledger:
         store: where rows lie.
         listener: hears all.
         submit: hands a group to Ray, under the number of its attempt.
+        search_only: whether cells are only searched for, which gives them no rows.
     """
 
     def __init__(
@@ -126,10 +131,13 @@ class Ledger:
         store: Store,
         listener: Listener,
         submit: Callable[[int, Task], None],
+        *,
+        search_only: bool = False,
     ) -> None:
         self.store, self.listener, self.hand_over = store, listener, submit
         self.calls = listeners(listener)
         self.cells = {cell.id: cell for group in groups for cell in group}
+        self.burials = Burials(self.cells.values(), store, fresh=fresh, search_only=search_only)
         self.tasks: dict[int, Task] = {}  # by attempt: those that Ray has now
         self.attempts = 0
         self.attempt_of: dict[str, int] = {}  # of each cell, the last
@@ -223,7 +231,7 @@ class Ledger:
             return
         for cell in left:
             self._end(cell)
-            bury(cell, why, self.store, self.listener)
+            self.listener.ended(cell, self.burials.bury(cell, why))
 
     def _retell(self, cells: Group, text: str, again: bool) -> None:
         if again and cells[0].id in self.begun:

@@ -17,7 +17,7 @@ from bench.grid import Cell
 from bench.grouping import Group
 from bench.memory import keep_freed_memory
 from bench.store import Store
-from bench.workers import work_on
+from bench.work import work_on
 from bench.workshop import Workshop
 
 TELL_SECONDS = 0.5

@@ -7,6 +7,7 @@ and one broken plugin cannot stop the others.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,20 @@ class Registry:
             PluginError: it is broken.
         """
         return self.get(kind, name).load()
+
+    def defaults(self, kind: str, name: str) -> dict[str, Any]:
+        """The options of a plugin's constructor with their defaults, those that TOML can state.
+
+        Raises:
+            UsageError: there is none of that name.
+            PluginError: it is broken.
+        """
+        return {
+            option: parameter.default
+            for option, parameter in inspect.signature(self.load(kind, name)).parameters.items()
+            if isinstance(parameter.default, str | int | float | bool)
+            and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        }
 
     def broken(self, *, load: bool = False) -> list[PluginInfo]:
         """The plugins that cannot be used, each with its ``error``.

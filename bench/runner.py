@@ -12,7 +12,7 @@ from rich.console import Console
 from bench import __version__
 from bench.best_file import write_best
 from bench.estimate import estimate
-from bench.execution import Outcome, execute
+from bench.execution import Outcome, Stop, execute
 from bench.grid import Cell
 from bench.preparation import Prepared, Request, prepare
 from bench.registry import Registry
@@ -170,8 +170,10 @@ def carry_out(
             )
     finally:
         statuses = {Outcome.DONE: "FINISHED", Outcome.INCOMPLETE: "FAILED"}
-        tracker.close(statuses.get(outcome, "KILLED"))
-        store.write_results()
+        ending = Stop()
+        with ending.on_signals():  # Ctrl-C no longer ends a run that has ended, only its waiting
+            tracker.close(statuses.get(outcome, "KILLED"), hurry=ending.flag.is_set)
+            store.write_results()
     console.print(f"took {duration(time.monotonic() - started)}", highlight=False)
     return outcome
 

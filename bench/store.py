@@ -128,6 +128,14 @@ class Store:
         mine = isinstance(found, dict) and found.get("cell") == cell_id
         return found if mine and "status" in found else None
 
+    def stamp(self, cell_id: str) -> tuple[int, int] | None:
+        """What tells the cell's row from any that is written later; None where there is none."""
+        try:
+            found = (self.folder(cell_id) / "row.json").stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     @contextmanager
     def hold(self, cell: Cell, stop: Callable[[], bool] = lambda: False) -> Iterator[None]:
         """Keep the cell to this process; waits while another run on this store has it.

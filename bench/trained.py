@@ -173,8 +173,9 @@ class TrainedModel:
     def _check(category: int, count: int | None) -> None:
         if count is None:
             raise UsageError("this model has neither categories nor components: leave category out")
-        if not 0 <= category < count:
-            raise UsageError(f"expected a category from 0 to {count - 1}, found {category}")
+        whole = isinstance(category, int | np.integer) and not isinstance(category, bool)
+        if not whole or not 0 <= category < count:
+            raise UsageError(f"expected a category from 0 to {count - 1}, found {category!r}")
 
     def _tensor(self, value: Any) -> Tensor:
         return torch.as_tensor(np.asarray(value), dtype=self._like.dtype, device=self._like.device)

@@ -1,80 +1,65 @@
-"""Cells in spawned processes: one queue of work, one of news, and no orphans."""
+"""Cells in spawned processes: the parent hands out the work, and no process outlives it.
+
+Each worker has a pipe of its own and nothing is shared but one byte, so that a worker that is
+killed in the middle of a word keeps nobody else from going on.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
-import queue
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing import sharedctypes
 from typing import Any
 
-import torch
-
-from bench.cells import Events, run_group
-from bench.errors import CannotWrite, Interrupted
+from bench.burial import IF_MEMORY, Burials
+from bench.errors import CannotWrite
 from bench.execution import Job, Listener, Outcome, Stop, devices
-from bench.files import refusals
 from bench.grid import Cell
 from bench.grouping import Group
 from bench.memory import keep_freed_memory
-from bench.searching import tune
 from bench.store import Store
-from bench.workshop import Workshop
+from bench.work import Help, help_search, work_on
 
-IF_MEMORY = (
-    "if it was killed for want of memory, run with fewer --workers, a smaller evaluation.chunk or "
-    "a smaller engine.replicas"
-)
+BARREN = 3
+"""So many workers may die one after the other without having begun a cell; then none is hired."""
+LEAVE_SECONDS = 60.0
+
+
+class Flag:
+    """One byte that all processes see. Without a lock: a killed process would keep it for ever."""
+
+    def __init__(self) -> None:
+        self._byte = sharedctypes.RawValue(ctypes.c_bool, False)
+
+    def set(self) -> None:
+        """From now on ``is_set`` answers True."""
+        self._byte.value = True
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        return bool(self._byte.value)
 
 
 def in_processes(groups: Sequence[Group], job: Job, workers: int, listener: Listener) -> Outcome:
-    """A few spawned workers that take groups from one queue and report through another."""
-    context = multiprocessing.get_context("spawn")
-    stop = Stop(context.Event())
-    todo, news = context.Queue(), context.Queue()
-    for item in (*groups, *helping(groups, workers)):
-        todo.put(item)
-    for _ in range(workers):
-        todo.put(None)
-
-    places = devices(job.device)
-    crew: list[Any] = []
-
-    def hire() -> Any:
-        here = replace(job, device=place(places, [p.device for p in crew if p.is_alive()]))
-        process: Any = context.Process(
-            target=_work, args=(here, todo, news, stop.flag), daemon=True
-        )
-        process.device = here.device
-        process.start()
-        return process
-
+    """A few spawned workers, each of which asks for its next group when it has ended the last."""
+    stop = Stop(Flag())
+    crew = Crew(groups, job, workers, listener, stop.flag)
     with stop.on_signals():
         try:
-            for _ in range(workers):
-                crew.append(hire())
-            reached = _listen(groups, crew, hire, news, listener, job.out)
-            for process in crew:
-                process.join(timeout=60)
+            reached = crew.work()
         finally:  # at once after a second Ctrl-C, which interrupts the waiting
-            for process in crew:
-                if process.is_alive():
-                    process.terminate()
-    if stop.flag.is_set():
-        return Outcome.INTERRUPTED
-    return Outcome.DONE if reached else Outcome.INCOMPLETE
-
-
-@dataclass(frozen=True)
-class Help:
-    """A share in the search of a cell that another worker has taken."""
-
-    cell: Cell
+            crew.dismiss()
+    if reached:
+        return Outcome.DONE
+    return Outcome.INTERRUPTED if stop.flag.is_set() else Outcome.INCOMPLETE
 
 
 def helping(groups: Sequence[Group], workers: int) -> list[Help]:
@@ -91,63 +76,6 @@ def place(places: Sequence[str], taken: Sequence[str]) -> str:
     return min(places, key=taken.count)
 
 
-def _listen(
-    groups: Sequence[Group],
-    crew: list[Any],
-    hire: Callable[[], Any],
-    news: Any,
-    listener: Listener,
-    out: Path,
-) -> bool:
-    """Pass on what the crew reports until all have left; whoever dies over a cell is replaced.
-
-    Returns:
-        Whether every cell has ended.
-
-    Raises:
-        CannotWrite: the store takes no more.
-    """
-    by_id = {cell.id: cell for group in groups for cell in group}
-    held: dict[int, dict[str, Cell]] = {}  # what each process is working on
-    working = {process.pid: process for process in crew}
-    mourned: set[int] = set()
-    calls = listeners(listener)
-    ended = 0
-    while working:
-        for pid in working.keys() - mourned:
-            if not working[pid].is_alive():
-                mourned.add(pid)
-                news.put((pid, "died", ""))  # behind all that it said itself
-        try:
-            pid, kind, cell_id, *rest = news.get(timeout=1.0)
-        except queue.Empty:
-            continue
-        if kind in ("bye", "died"):
-            process, cells = working.pop(pid, None), held.pop(pid, {})
-            if process is not None and cells and kind == "died":
-                ended += len(cells)
-                for cell in cells.values():
-                    how = f"its worker process ended with exit status {process.exitcode}"
-                    bury(cell, f"{how}; {IF_MEMORY}", Store(out), listener)
-                if ended + sum(map(len, held.values())) < len(by_id):
-                    crew.append(hire())
-                    working[crew[-1].pid] = crew[-1]
-            continue
-        if kind == "refused":
-            raise CannotWrite(*rest)  # the others would meet the same
-        cell = by_id[cell_id]
-        if kind == "started":
-            held.setdefault(pid, {})[cell.id] = cell
-            listener.started(cell)
-        elif kind == "ended":
-            held.get(pid, {}).pop(cell.id, None)
-            ended += 1
-            listener.ended(cell, rest[0])
-        elif any(cell_id in cells for cells in held.values()):  # not what a helper tells late
-            calls[kind](cell, *rest)
-    return ended == len(by_id)
-
-
 def listeners(listener: Listener) -> dict[str, Callable[..., None]]:
     """By the kind of news, who hears it; the beginning and the end of a cell are not among them."""
     return {
@@ -159,122 +87,174 @@ def listeners(listener: Listener) -> dict[str, Callable[..., None]]:
     }
 
 
-def bury(cell: Cell, reason: str, store: Store, listener: Listener) -> None:
-    """Record a cell whose process died under it (killed, out of memory).
+@dataclass(eq=False)
+class Worker:
+    """A process, this side of its pipe, and what it is at work on."""
 
-    A row that says ``ok`` stays: the process died between writing it and telling of it.
-    """
-    row = store.row(cell.id)
-    if row is None or row["status"] != "ok":
-        row = {"status": "failed", "reason": reason}
-        (store.folder(cell.id) / "traceback.txt").unlink(missing_ok=True)  # of an earlier failure
-        store.finish(cell, row)
-    listener.ended(cell, row)
+    process: Any
+    line: Any
+    device: str
+    waiting: Group = ()  # handed out, and not begun
+    held: dict[str, Cell] = field(default_factory=dict)  # begun, and not ended
 
 
-def work_on(
-    group: Group,
-    workshop: Workshop,
-    store: Store,
-    tell: Callable[[str], Callable[..., None]],
-    stopping: Callable[[], bool],
-) -> bool:
-    """Run one group and tell of all that happens.
+class Crew:
+    """Hands groups to workers, passes on what they tell, and replaces whoever dies over a cell.
 
     Args:
-        group: cells that differ in their seed alone.
-        workshop, store: this process's own.
-        tell: for a kind of news, the function that passes a cell and the rest on.
-        stopping: whether the run was asked to stop.
-
-    Returns:
-        False where the run was asked to stop before every cell had ended.
-
-    Raises:
-        CannotWrite: the store takes no more.
-    """
-    events = Events(
-        tell("epoch"), tell("trying"), tell("trial"), tell("phase"), tell("notice"), stopping
-    )
-    for cell in group:
-        tell("started")(cell)
-    left = len(group)
-    try:
-        for cell, row in run_group(group, workshop, store, events):
-            tell("ended")(cell, row)
-            left -= 1
-            if left and stopping():
-                return False
-    except CannotWrite:
-        raise
-    except Interrupted:
-        return False
-    return True
-
-
-def help_search(
-    cell: Cell,
-    workshop: Workshop,
-    store: Store,
-    tell: Callable[[str], Callable[..., None]],
-    stopping: Callable[[], bool],
-) -> bool:
-    """Train trials of a cell's search until it has ended.
-
-    Returns:
-        False where the run was asked to stop.
-
-    Raises:
-        CannotWrite: the store takes no more.
+        groups: all that is to be done.
+        job, workers, listener, flag: as for ``in_processes``; the flag asks all to stop.
+        life: what a worker's process does with its job, its side of the pipe and the flag.
     """
 
-    def unheard(*_: object) -> None:
-        """The cell's own worker tells of the cell."""
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        job: Job,
+        workers: int,
+        listener: Listener,
+        flag: Flag,
+        life: Callable[..., None] | None = None,
+    ) -> None:
+        self.job, self.count, self.listener, self.flag = job, workers, listener, flag
+        self.life = life or _work
+        self.cells = {cell.id: cell for group in groups for cell in group}
+        self.burials = Burials(
+            self.cells.values(), Store(job.out), fresh=job.fresh, search_only=job.search_only
+        )
+        self.groups = deque(groups)
+        self.helps = deque(helping(groups, workers))
+        self.calls = listeners(listener)
+        self.places = devices(job.device)
+        self.working: list[Worker] = []
+        self.left: list[Worker] = []
+        self.ended = self.barren = 0
 
-    events = Events(tell("epoch"), tell("trying"), tell("trial"), unheard, unheard, stopping)
-    torch.set_num_threads(workshop.threads)
-    try:
-        with refusals(store.out):
-            tune(cell, workshop, store, events)
-    except CannotWrite:
-        raise
-    except Interrupted:
-        return False
-    except Exception:  # the cell's own worker meets it too, and records it
-        return True
-    return True
+    def work(self) -> bool:
+        """Work until all workers have left.
+
+        Returns:
+            Whether every cell has ended.
+
+        Raises:
+            CannotWrite: the store takes no more.
+        """
+        for _ in range(self.count):
+            self._hire()
+        while self.working:
+            awaited = [end for w in self.working for end in (w.line, w.process.sentinel)]
+            ready = multiprocessing.connection.wait(awaited, timeout=1.0)
+            for worker in [*self.working]:
+                # Its last words come before its death.
+                if worker.line in ready:
+                    self._hear(worker)
+                elif worker.process.sentinel in ready:
+                    self._mourn(worker)
+        for worker in self.left:
+            worker.process.join(timeout=LEAVE_SECONDS)
+        return self.ended == len(self.cells)
+
+    def dismiss(self) -> None:
+        """End whoever is still there."""
+        for worker in (*self.working, *self.left):
+            if worker.process.is_alive():
+                worker.process.terminate()
+            worker.line.close()
+
+    def _hire(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        device = place(self.places, [worker.device for worker in self.working])
+        line, theirs = context.Pipe()
+        here = replace(self.job, device=device)
+        process = context.Process(target=self.life, args=(here, theirs, self.flag), daemon=True)
+        process.start()
+        theirs.close()  # with the worker's own copy the last is gone, which is how we hear of it
+        self.working.append(Worker(process, line, device))
+
+    def _hear(self, worker: Worker) -> None:
+        try:
+            kind, cell_id, *rest = worker.line.recv()
+        except (EOFError, OSError):  # perhaps in the middle of a word
+            self._mourn(worker)
+            return
+        if kind == "idle":
+            self._hand_out(worker)
+        elif kind == "bye":
+            self._part(worker)
+        elif kind == "refused":
+            raise CannotWrite(*rest)  # the others would meet the same
+        else:
+            self._pass_on(worker, kind, self.cells[cell_id], rest)
+
+    def _pass_on(self, worker: Worker, kind: str, cell: Cell, rest: Sequence[Any]) -> None:
+        if kind == "started":
+            self.barren = 0
+            worker.held[cell.id] = cell
+            worker.waiting = tuple(other for other in worker.waiting if other.id != cell.id)
+            self.listener.started(cell)
+        elif kind == "ended":
+            worker.held.pop(cell.id, None)
+            self.ended += 1
+            self.listener.ended(cell, rest[0])
+        elif any(cell.id in other.held for other in self.working):  # not what a helper tells late
+            self.calls[kind](cell, *rest)
+
+    def _hand_out(self, worker: Worker) -> None:
+        item: Group | Help | None = None
+        if self.groups:
+            item = worker.waiting = self.groups.popleft()
+        elif self.helps:
+            item = self.helps.popleft()
+        with suppress(OSError):  # it died since; that is told by its pipe
+            worker.line.send(item)
+
+    def _part(self, worker: Worker) -> None:
+        self.working.remove(worker)
+        self.left.append(worker)
+
+    def _mourn(self, worker: Worker) -> None:
+        """A worker has died: its cells have failed, and what it had not begun is another's."""
+        self._part(worker)
+        worker.process.join(timeout=LEAVE_SECONDS)
+        how = f"its worker process ended with exit status {worker.process.exitcode}"
+        for cell in worker.held.values():
+            self.ended += 1
+            self.listener.ended(cell, self.burials.bury(cell, f"{how}; {IF_MEMORY}"))
+        self.helps = deque(share for share in self.helps if share.cell.id not in worker.held)
+        if worker.waiting:
+            self.groups.appendleft(worker.waiting)
+        self.barren = 0 if worker.held else self.barren + 1
+        if self.groups and self.barren < BARREN and not self.flag.is_set():
+            self._hire()
 
 
-def _work(job: Job, todo: Any, news: Any, stop: Any) -> None:
+def _work(job: Job, line: Any, flag: Flag) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     keep_freed_memory()
-    pid = os.getpid()
-
-    def stopping() -> bool:
-        return bool(stop.is_set())
 
     def tell(kind: str) -> Callable[..., None]:
-        return lambda cell, *rest: news.put((pid, kind, cell.id, *rest))
+        return lambda cell, *rest: line.send((kind, cell.id, *rest))
 
     store, workshop = Store(job.out), job.workshop()
-    while not stopping():
-        item = todo.get()
+    while not flag.is_set():
+        line.send(("idle", ""))
+        item = line.recv()
         if item is None:
             break
         try:
             if isinstance(item, Help):
-                goes_on = help_search(item.cell, workshop, store, tell, stopping)
+                goes_on = help_search(item.cell, workshop, store, tell, flag.is_set)
             else:
-                goes_on = work_on(item, workshop, store, tell, stopping)
+                goes_on = work_on(item, workshop, store, tell, flag.is_set)
             if not goes_on:
                 break
         except CannotWrite as error:
-            news.put((pid, "refused", "", str(error)))
+            line.send(("refused", "", str(error)))
             break
-    news.put((pid, "bye", ""))
+    line.send(("bye", ""))
 
 
 def _leave_with_parent() -> None:

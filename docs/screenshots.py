@@ -4,6 +4,13 @@ OUT is a results folder; the pictures in the documentation are of
 
     bench run --preset demo --datasets digits --seeds 2 --out OUT
 
+and that of docs/tuning.md, taken by ``python docs/screenshots.py OUT/tuning.journal``, is of
+
+    bench tune --models VAE,CP --datasets digits --trials 16 --epochs 12 \\
+        --set model.hidden=8 --set training.warmup_epochs=3 --out OUT
+
+with ``optuna-dashboard`` on the PATH.
+
 It serves MLflow's UI on OUT with ``bench ui`` and drives Chromium through it. It needs selenium
 (``pip install selenium``), and Debian's packages ``chromium`` and ``chromium-driver``.
 """
@@ -40,24 +47,35 @@ FLAGS = (
 )  # fmt: skip
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(address: str) -> None:
+    """Until a server answers there."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+
+
 @contextmanager
 def ui(out: Path) -> Iterator[str]:
     """MLflow's UI on a results folder; the value is its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "bench", "ui", "--out", str(out), "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address, end = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE
+    address = f"http://127.0.0.1:{port}"
     try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except OSError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.5)
+        wait_for(f"{address}/health")
         yield address
     finally:
         server.send_signal(2)
@@ -194,7 +212,31 @@ def main(out: Path) -> None:
         shoot(driver, "tracking-artifacts.png")
 
 
+def dashboard(journal: Path) -> None:
+    """Take the picture of the last study of a journal in Optuna's dashboard."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(
+        ["optuna-dashboard", str(journal), "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(f"{address}/api/studies")
+        with urllib.request.urlopen(f"{address}/api/studies", timeout=5) as answer:
+            study = json.load(answer)["study_summaries"][-1]["study_id"]
+        with browser() as driver:
+            driver.get(f"{address}/dashboard/studies/{study}")
+            settle(driver, "Hyperparameter Importance")
+            time.sleep(5)
+            shoot(driver, "tuning-dashboard.png")
+    finally:
+        server.terminate()
+        server.wait()
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    given = Path(sys.argv[1])
+    dashboard(given) if given.is_file() else main(given)

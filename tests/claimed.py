@@ -13,7 +13,7 @@ from bench.config import load_config
 from bench.report.papertables.published import COLUMNS, SYSTEMS, UNSIZED
 from bench.report.scorecard.categories import BY_LABEL, LARGEST, SMALL
 from bench.store import Store
-from fabricated import put, row
+from fabricated import PAIRS, put, row
 
 TRUE, FALSE, OPEN = "holds", "does not hold", "cannot be told"
 EXAMPLES = 100
@@ -28,9 +28,9 @@ def put_cell(store: Store, model: str, place: Place, seed: int, **values: Any) -
     """A finished cell with these columns; with ``costs``, per-example bounds."""
     dataset, size = place
     unsized = model in UNSIZED
-    name = f"{model}-{dataset}-{'' if unsized else size}-{seed}"
+    name = values.pop("cell", f"{model}-{dataset}-{'' if unsized else size}-{seed}")
     costs = values.pop("costs", None)
-    config = values.pop("config", protocol(dataset))
+    config = values.pop("config", protocol(dataset, model))
     examples = {} if costs is None else {"nelbo": costs}
     put(
         store,
@@ -45,15 +45,25 @@ def put_cell(store: Store, model: str, place: Place, seed: int, **values: Any) -
 
 
 @cache
-def protocol(dataset: str) -> dict[str, Any]:
-    """How the paper's cells on a dataset are trained."""
-    config = load_config("synthetic" if dataset == SYNTHETIC else "paper", None, ())
-    local = config.for_dataset(dataset)
-    return {"training": local.training.model_dump(), "model": local.model.model_dump()}
+def protocol(dataset: str, model: str, preset: str = "") -> dict[str, Any]:
+    """How a preset's cells on a dataset are trained; without a name, the paper's."""
+    config = load_config(preset or ("synthetic" if dataset == SYNTHETIC else "paper"), None, ())
+    local, (prior, posterior) = config.for_dataset(dataset), PAIRS[model]
+    return {
+        "training": local.training.model_dump(), "model": local.model.model_dump(),
+        "prior_options": local.options("prior", prior),
+        "posterior_options": local.options("posterior", posterior),
+    }  # fmt: skip
 
 
 def put_bounds(
-    store: Store, means: Mapping[str, float], place: Place, *, spread: float = 0.02, seeds: int = 3
+    store: Store,
+    means: Mapping[str, float],
+    place: Place,
+    *,
+    spread: float = 0.02,
+    seeds: int = 3,
+    preset: str = "",
 ) -> None:
     """Cells whose NELBO has these means, ``spread`` apart over seeds; the examples are shared."""
     random = np.random.default_rng(7)
@@ -63,7 +73,11 @@ def put_bounds(
         own -= own.mean()
         for seed in range(seeds):
             costs = mean + common + own[seed] + spread * (seed - (seeds - 1) / 2)
-            put_cell(store, model, place, seed, costs=costs)
+            named: dict[str, Any] = {}
+            if preset:
+                named = {"config": protocol(place[0], model, preset), "setting": preset + model,
+                         "cell": f"{preset}-{model}-{place[0]}-{place[1]}-{seed}"}  # fmt: skip
+            put_cell(store, model, place, seed, costs=costs, **named)
 
 
 def put_values(store: Store, model: str, place: Place, values: Sequence[Mapping[str, Any]]) -> None:

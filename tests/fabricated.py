@@ -18,6 +18,12 @@ PAIRS = {
     "CP": ("conditional", "joint"),
     "VAE": ("standard", "continuous"),
     "VP": ("vamp", "continuous"),
+    "MG": ("mog", "continuous"),
+    "HVAE": ("hierarchical", "continuous"),
+    "HVP": ("hierarchical_vamp", "continuous"),
+    "INDqp": ("standard", "independent"),
+    "INDp": ("standard", "joint"),
+    "INDq": ("conditional", "independent"),
     "": ("mog", "joint"),
 }
 

@@ -15,7 +15,10 @@ DOCUMENT = (
 
 
 def check(text: str, folder: Path) -> None:
-    """Fails if the text does not compile. CI installs pdfLaTeX, and there it has to be."""
+    """Fails if the text does not compile, or its page does not hold it.
+
+    CI installs pdfLaTeX, and there it has to be.
+    """
     read(text)
     if shutil.which("pdflatex") is None:
         assert os.environ.get("CI", "") == "", "expected pdflatex: see CONTRIBUTING.md"
@@ -25,7 +28,9 @@ def check(text: str, folder: Path) -> None:
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace",
                            timeout=180)  # fmt: skip
     assert ended.returncode == 0, ended.stdout[-2000:]
-    assert "Missing character" not in (folder / "a.log").read_text(errors="replace")
+    log = (folder / "a.log").read_text(errors="replace")
+    for complaint in ("Missing character", "Overfull", "Float too large"):
+        assert complaint not in log, log
 
 
 def read(text: str) -> None:

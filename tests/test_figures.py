@@ -36,7 +36,7 @@ KINDS = {
     "Samples by category", "Samples of all systems", "Samples by label",
     "Marginal and uniform sampling, reconstructions", "Categories in use: q(c)",
     "Categories of each label: q(c | label)", "Components of the prior", "Latent traversals",
-    "Map of the latent space",
+    "Map of the latent space", "Ranks over datasets",
 }  # fmt: skip
 
 
@@ -89,7 +89,8 @@ def test_files_are_whole(made: list[Figure]) -> None:
 def test_figures_of_one_cell_name_it(made: list[Figure], store: Store) -> None:
     cells = {str(row["cell"]) for row in store.rows()}
     assert {figure.cell for figure in made} - {None} <= cells
-    assert {figure.dataset for figure in made} == {"digits", "gaussians"}
+    assert {figure.dataset for figure in made} == {"digits", "gaussians", None}
+    assert [figure.key for figure in made if figure.dataset is None] == ["critical-difference"]
 
 
 def test_the_same_store_gives_the_same_bytes(
@@ -341,7 +342,14 @@ def test_ranks_need_three_datasets(source: Source) -> None:
     drawn = list(diagram(Source(source.store, rows)))
     assert [drawing.models for drawing in drawn] == [("CP", "VAE")]
     assert drawn[0].draw() is not None
-    assert list(diagram(source)) == []
+    (absent,) = diagram(source)
+    assert absent.caption == (
+        "Not drawn. Friedman's test over datasets needs 3 of them, and this store has 2: digits, "
+        "gaussians."
+    )
+    assert absent.draw() is not None
+    (alone,) = diagram(Source(source.store, [row for row in rows if row["model"] == "VAE"]))
+    assert "two systems that have finished on all of a, b, c" in alone.caption
 
 
 def test_colours_are_stable_and_differ() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
@@ -11,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from bench.runner import Recorder
+from bench.tracking import Tracker, runs
 from bench.training import ReplicaTrainer
 from killing import differences
-from runs import Ended, run_tiny
+from runs import Ended, results, run_tiny
 
 PAIR = ("--models", "VAE,CP", "--datasets", "digits")
 SEARCH = (*PAIR, "--trials", 8, "--set", "model.latent_dim=3")
@@ -84,6 +88,32 @@ def test_the_second_ctrl_c_ends_at_once(
     assert "Traceback" not in ended.out + ended.err
     assert run_tiny(out, *PAIR).status == 0
     assert differences(out, undisturbed) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_after_the_last_cell_interrupts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(Recorder, "ended", interrupting(Recorder.ended, [2]))
+    ended = run_tiny(tmp_path, *PAIR, "--workers", workers)
+    assert ended.status == 0, ended.out + ended.err
+    assert "interrupted" not in ended.out
+    assert {row["status"] for row in results(tmp_path)} == {"ok"}
+
+
+def test_ctrl_c_ends_the_waiting_for_a_store_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All cells have ended: that records wait on disk is no reason for the exit status 130."""
+    sleeps = [sys.executable, "-c", "import time; time.sleep(100)"]
+    monkeypatch.setattr(runs, "command", lambda: sleeps)  # a store that never answers
+    monkeypatch.setattr(Tracker, "_settle", interrupting(Tracker._settle, [1]))
+    began = time.monotonic()
+    ended = run_tiny(tmp_path, "--set", "tracking.enabled=true", *PAIR)
+    assert ended.status == 0, ended.out + ended.err
+    assert "MLflow tracking waits: its sending was interrupted." in " ".join(ended.out.split())
+    assert {row["status"] for row in results(tmp_path)} == {"ok"}
+    assert time.monotonic() - began < 55  # it would wait for a minute, and longer
 
 
 def best(out: Path) -> list[dict[str, Any]]:

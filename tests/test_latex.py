@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,40 @@ def test_every_character_compiles(tmp_path: Path) -> None:
 def test_a_text_is_set_as_it_is(text: str) -> None:
     assert escape(text) != text
     latexed.read(escape(text))
+
+
+WORDY = "a sentence that has to be broken into several lines, as those of claims are"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        Table("long", "t", "c", ["n", "v"], [[str(row), "1"] for row in range(150)]),
+        Table("wide", "t", "c " * 200, ["model", *(f"K={k} {part}" for k in (1, 2, 3, 4, 5)
+                                           for part in ("ours", "published", "difference"))],
+              [[f"m{row}", *(f"{row}.{c} ± 0.71" for c in range(15))] for row in range(9)]),
+        Table("prose", "t", "c " * 300, ["claim", "source", "verdict", "here"],
+              [[f"{row} {WORDY}", WORDY, "cannot be told", "holds"] for row in range(40)],
+              words=frozenset(range(4)), prose=frozenset({0, 1})),
+    ],
+    ids=lambda table: table.key,
+)  # fmt: skip
+def test_what_is_too_long_or_too_wide_goes_on(tmp_path: Path, table: Table) -> None:
+    text = to_latex([table])
+    latexed.check(text, tmp_path)
+    bodies = re.findall(r"\\midrule\n(.*?)\n\\bottomrule", text, re.DOTALL)
+    cells = [[c.strip() for c in line.removesuffix(r" \\").split("&")]
+             for body in bodies for line in body.splitlines()]  # fmt: skip
+    found: dict[str, list[str]] = {}
+    for first, *rest in cells:
+        found.setdefault(first, []).extend(rest)
+    expected = {escape(row[0]): [escape(cell) for cell in row[1:]] for row in table.rows}
+    assert found == expected
+    assert text.count("begin{tabular}") > 1
+    assert text.count("begin{table}") == text.count(r"\label{") == len(set(
+        re.findall(r"\\label\{(.*?)\}", text)))  # fmt: skip
+    if table.key == "wide":  # what belongs together stands together
+        assert [head.count("K=") % 3 for head in re.findall(r"toprule\n(.*)", text)] == [0, 0, 0]
 
 
 def test_nothing_to_show_is_nothing() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,32 @@ def test_mlflow_gives_it_back(grid: Path, tmp_path: Path) -> None:
     assert np.array_equal(loaded.predict(digits(2))["z"], model.encode(digits(2))["z"])
     raw = loaded.get_raw_model()
     assert np.array_equal(raw.sample(2, category=4, seed=0), model.sample(2, category=4, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("prior", "posterior"), [("conditional", "joint"), ("exemplars", "continuous")]
+)
+def test_a_model_from_mlflow_samples_from_each_category(
+    grid: Path, tmp_path: Path, prior: str, posterior: str
+) -> None:
+    import mlflow
+
+    flavour.write(cell(grid, prior, posterior), tmp_path / "model")
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model")).get_raw_model()
+    count = model.categories
+    drawn = [model.sample(5, category=k, seed=3) for k in range(count)]
+    for k, images in enumerate(drawn):
+        assert images.shape == (5, 8, 8)
+        assert ((images >= 0) & (images <= 1)).all()
+        assert np.array_equal(images, model.sample(5, category=k, seed=3))
+        assert not np.array_equal(images, model.sample(5, category=k, seed=4))
+    for one, other in combinations(drawn, 2):
+        assert not np.array_equal(one, other)
+    assert np.array_equal(drawn[1], model.sample(5, category=np.int64(1), seed=3))
+    for wrong in (-1, count, "1", 1.5, True):
+        said = rf"expected a category from 0 to {count - 1}, found {wrong!r}"
+        with pytest.raises(UsageError, match=re.escape(said)):
+            model.sample(5, category=wrong)
 
 
 @pytest.mark.parametrize(

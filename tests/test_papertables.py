@@ -73,6 +73,19 @@ def test_table_3_has_ours_the_published_one_and_the_difference(store: Store) -> 
     assert "relaxed" in table.caption
 
 
+def test_a_published_number_stands_in_its_own_column_alone(store: Store) -> None:
+    cell(store, "CP", 0, components=2, nelbo=93.0)
+    table = by_key(store)["table3-mnist"]
+    rows = {line[0]: dict(zip(table.header, line, strict=True)) for line in table.rows}
+    assert rows["CP"]["K=2 ours"] == "93.00 ± 0.70"
+    assert rows["VAE"]["K=10 ours"] == "88.50 ± 0.71"
+    assert rows["VAE"]["K=10 published"] == "88.75"
+    for model, line in rows.items():
+        assert (line["K=2 published"], line["K=50 published"]) == ("", ""), model
+    assert [r["components"] for r in table.records if r["model"] == "VAE"] == [None]
+    assert "no K: their one number stands under K=10, where the paper prints it." in table.caption
+
+
 def test_table_3_of_other_data_has_no_published_column(store: Store) -> None:
     table = by_key(store)["table3-digits"]
     assert table.header == ["model", "K=10 ours"]
@@ -165,6 +178,20 @@ def test_what_a_store_has_not_is_said(tmp_path: Path) -> None:
     put(store, row(model="mog x joint"))
     ended = bench("report", "--out", store.out, "--section", "table3")
     assert (ended.status, "table3: nothing to show" in ended.out) == (0, True)
+
+
+@pytest.mark.parametrize("format_", ["latex", "html", "csv"])
+def test_an_empty_document_is_a_mistake_with_its_reason(tmp_path: Path, format_: str) -> None:
+    store = empty(tmp_path)
+    put(store, row(model="mog x joint"))
+    words = ("report", "--out", store.out, "--format", format_, "--section")
+    ended = bench(*words, "table3")
+    assert (ended.status, ended.out) == (2, "")
+    assert "error: table3: nothing to show; no line has any of its values. Expected" in ended.err
+    if format_ != "csv":
+        ended = bench(*words, "table3,bounds")
+        assert (ended.status, "100.0" in ended.out) == (0, True)
+        assert ended.err == "table3: nothing to show; no line has any of its values\n"
 
 
 def test_html_is_escaped() -> None:

@@ -63,6 +63,12 @@ def test_keys_and_sources_are_there_once() -> None:
     assert all(claim.claim and claim.source and claim.test for claim in CLAIMS)
 
 
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.key)
+def test_a_claim_quotes_the_paper_or_says_that_it_is_none_of_its(claim: Claim) -> None:
+    quoted = claim.source.count('"') == 2 and "section 6" in claim.source
+    assert quoted != (claim.source.startswith("not in the paper"))
+
+
 def test_a_missing_column_keeps_a_claim_open_but_not_what_was_run(tmp_path: Path) -> None:
     store = empty(tmp_path)
     put_bounds(store, {"CP": 99.0, "INDq": 100.0}, MNIST)
@@ -129,6 +135,37 @@ def test_counts_that_agree_by_chance_are_not_certain(tmp_path: Path) -> None:
     assert verdict(store, "cp-lists-apart").here == OPEN
 
 
+def test_the_error_over_test_examples_is_part_of_it(tmp_path: Path) -> None:
+    for error, here in ((0.001, TRUE), (0.3, OPEN)):
+        store = empty(tmp_path / str(error))
+        for model, mean in (("CP", 2.0), ("INDq", 1.6)):
+            values = [{"entropy": mean + s / 1000, "entropy_se": error} for s in range(3)]
+            put_values(store, model, ("mnist", 150), values)
+        assert verdict(store, "cp-more-categories").here == here
+
+
+def test_the_monte_carlo_error_of_both_ways_of_sampling_counts(tmp_path: Path) -> None:
+    for error, here in ((0.001, TRUE), (0.1, OPEN), (None, OPEN)):
+        store = empty(tmp_path / str(error))
+        values = {"recovered": True, "js": 0.1, "js_mc_se": 0.001, "js_uniform": 0.15}
+        name = put_cell(store, "CP", ("gaussians", 150), 0, **values)
+        found = {} if error is None else {"weightings": {"c ~ p(c)": {"js_mc_se": error}}}
+        (store.folder(name) / "density.json").write_text(json.dumps(found))
+        assert verdict(store, "marginal-beats-uniform").here == here
+
+
+@pytest.mark.parametrize("done", range(6))
+def test_most_recover_or_fail_in_either_direction(tmp_path: Path, done: int) -> None:
+    store = empty(tmp_path)
+    for model, size in (("CP", 2), ("MG", 2)):
+        put_values(store, model, ("gaussians", size), [
+            {"recovered": s < done, "js": 0.01} for s in range(5)
+        ])  # fmt: skip
+    told = {0: (FALSE, TRUE), 5: (TRUE, FALSE)}.get(done, (OPEN, OPEN))
+    found = tuple(verdict(store, key).verdict for key in ("cp-recovers-2", "mg-fails-2"))
+    assert found == told
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -147,36 +184,6 @@ def test_what_cannot_be_compared_is_not(tmp_path: Path, changes: dict[str, Any],
     found = verdict(store, "cp-beats-indq")
     assert found.here == OPEN
     assert said in found.detail
-
-
-def test_cells_that_were_trained_for_less_judge_only_what_was_run(tmp_path: Path) -> None:
-    store = empty(tmp_path)
-    put_bounds(store, {"CP": 101.0, "INDq": 100.0}, MNIST, seeds=1)
-    for model in ("CP", "INDq"):
-        path = store.folder(f"{model}-mnist-10-0") / "config.json"
-        config = json.loads(path.read_text())
-        config["training"] |= {"epochs": 20, "initialisation": "he"}
-        path.write_text(json.dumps(config))
-    found = verdict(store, "cp-beats-indq")
-    assert (found.verdict, found.here) == (OPEN, FALSE)
-    assert "protocol: mnist K=10 (epochs 20 instead of 2000)" in found.detail
-    assert "One training seed" in found.detail
-    for model in ("CP", "INDq"):
-        (store.folder(f"{model}-mnist-10-0") / "config.json").unlink()
-    assert "not on disk" in verdict(store, "cp-beats-indq").detail
-
-
-def test_a_tuned_learning_rate_is_no_difference(tmp_path: Path) -> None:
-    store = empty(tmp_path)
-    put_bounds(store, {"CP": 99.0, "INDq": 100.0}, MNIST, seeds=1)
-    for model, rate in (("CP", 0.1), ("INDq", 0.2)):
-        name = f"{model}-mnist-10-0"
-        found = store.row(name) or {}
-        tuned = {"training.learning_rate": rate}
-        put(store, {**found, "tuned": tuned})
-        config = {"training": {"learning_rate": rate, "checkpoint_seconds": rate}}
-        (store.folder(name) / "config.json").write_text(json.dumps(config))
-    assert verdict(store, "cp-beats-indq").here == TRUE
 
 
 def test_bounds_that_are_not_on_disk_are_missing(tmp_path: Path) -> None:

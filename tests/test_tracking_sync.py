@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 
 from bench.tracking import Tracker
 from bench.tracking import runs as runs_module
+from bench.tracking.environment import ENVIRONMENT
 from bench.tracking.location import locate
 from bench.tracking.session import Session
 from bench.tracking.spool import Spool, Writer, spools, without_password
@@ -110,6 +113,49 @@ def test_a_run_that_goes_on_is_sent_bit_by_bit(tmp_path: Path) -> None:
     assert "nothing waits" in sync(tmp_path).out
     story.read()
     assert {run.info.status for run in story.runs.values()} == {"FINISHED"}
+
+
+def senders(spool: Spool, count: int) -> list[subprocess.Popen[str]]:
+    """Tracking processes of a run that has ended."""
+    opening = json.dumps({"uri": "", "spool": str(spool.path)})
+    started = [
+        subprocess.Popen(
+            runs_module.command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**ENVIRONMENT, **os.environ},
+        )
+        for _ in range(count)
+    ]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write(f"{opening}\n")
+        process.stdin.close()
+        process.stdin = None
+    return started
+
+
+def test_a_second_sender_waits_for_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs_module, "command", lambda: [sys.executable, "-c", "exit(3)"])
+        tell(story.tracker(), tmp_path)
+    (spool,) = spools(tmp_path)
+    with spool.sending() as alone:
+        assert alone
+        waiting = senders(spool, 2)
+        time.sleep(3.0)
+        assert [process.poll() for process in waiting] == [None, None]
+        assert not (tmp_path / "mlflow.db").exists()
+    for process in waiting:
+        answer, _ = process.communicate(timeout=120)
+        assert (process.returncode, answer) == (0, "")
+    found = snapshot(locate("", tmp_path).uri, "bench")  # refuses a run that is there twice
+    assert sorted(found) == ["demo", "one", "trial of one", "trial of two", "two"]
+    assert {run["status"] for run in found.values()} == {"FINISHED", "FAILED"}
 
 
 KILLED = """

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.workers import Help, helping
+from bench.work import Help
+from bench.workers import helping
 from runs import SETTINGS, Ended, bench, plan_of
 
 WORDS = ("--models", "CP", "--datasets", "gaussians", "--trials", 6, "--epochs", 3)

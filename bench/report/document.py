@@ -18,6 +18,7 @@ from bench.report.labels import repeated, top_as_table, top_markdown, top_table
 from bench.report.latex import to_latex
 from bench.report.papertables import KINDS, Table
 from bench.report.papertables.collection import of_lines
+from bench.report.protocols import choose_settings
 from bench.report.sections import LABELS, SECTIONS
 from bench.report.summary import Line, summarise
 from bench.report.tables import FORMATS, as_tables, to_terminal
@@ -37,11 +38,13 @@ class Choice:
         sections: keys of sections.
         models: names of models, or ``prior x posterior``.
         datasets: names of datasets.
+        settings: of :func:`bench.report.protocols.choose_settings`.
     """
 
     sections: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
 
 def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, console: Console) -> None:
@@ -55,12 +58,14 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         console: where a terminal's tables go; the other formats go to standard output.
 
     Raises:
-        UsageError: an unknown section, model or dataset; sections that CSV cannot join.
+        UsageError: an unknown section, model, dataset or setting; sections that CSV cannot join;
+            nothing to show, in a format that cannot say so itself (CSV, LaTeX, HTML).
     """
     keys = [*(section.key for section in SECTIONS), LABELS, *KINDS]
     for key in choice.sections:
         if key not in keys:
             raise unknown("section", key, keys)
+    rows = choose_settings(store, rows, choice.settings)
     lines = _chosen(summarise(rows), choice)
     mark_best(lines, store)
     sections = [s for s in SECTIONS if not choice.sections or s.key in choice.sections]
@@ -70,10 +75,10 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         labelled = len(finished) <= LABEL_LINES and format_ != "csv"
     kinds = [kind for kind in KINDS if kind in choice.sections]
     if not choice.sections and format_ != "csv":
-        kinds = ["table3"] if format_ == "terminal" else list(KINDS)
+        kinds = ["table3", "searches"] if format_ == "terminal" else list(KINDS)
     papers = of_lines(store, lines, kinds)
     if not choice.sections and format_ == "terminal":  # of other data it repeats the first section
-        papers = [table for table in papers if any(r["published"] for r in table.records)]
+        papers = [t for t in papers if any(r.get("published", True) for r in t.records)]
     empty = [s.key for s in sections if choice.sections and not s.lines(lines)]
     if LABELS in choice.sections and not any(_labels(line, store)[1] for line in finished):
         empty.append(LABELS)
@@ -96,7 +101,7 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         for text in said:
             console.print(text, style="dim", markup=False, highlight=False)
     elif format_ == "csv":
-        sys.stdout.write(_csv(store, lines, sections, papers, choice))
+        _write(_csv(store, lines, sections, papers, choice), said, len(lines))
     elif format_ == "markdown":
         text = FORMATS[format_](lines, sections) if sections else ""
         for line in finished if labelled else ():
@@ -109,7 +114,19 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         for line in finished if labelled else ():
             found += top_as_table(*_labels(line, store), key=f"{LABELS}-{line.cells[0]}")
         write = {"html": render.to_html, "latex": to_latex}[format_]
-        sys.stdout.write(write([*found, *papers]))
+        _write(write([*found, *papers]), said, len(lines))
+
+
+def _write(text: str, said: Sequence[str], lines: int) -> None:
+    """A document on standard output, and what it lacks on the other; an empty one is a mistake."""
+    if not text:
+        raise UsageError(
+            f"{'; '.join(said) or 'nothing to show'}. Expected finished cells with such values, "
+            f"found none in {lines} lines; `bench report` shows what there is."
+        )
+    sys.stdout.write(text)
+    for sentence in said:
+        sys.stderr.write(f"{sentence}\n")
 
 
 def _csv(
@@ -152,12 +169,13 @@ def _chosen(lines: list[Line], choice: Choice) -> list[Line]:
     ]
 
 
-def chosen_rows(rows: Sequence[Row], choice: Choice) -> list[Row]:
-    """The rows of the chosen models and datasets.
+def chosen_rows(store: Store, rows: Sequence[Row], choice: Choice) -> list[Row]:
+    """The rows of the chosen models, datasets and settings.
 
     Raises:
-        UsageError: an unknown model or dataset.
+        UsageError: an unknown model, dataset or setting.
     """
+    rows = choose_settings(store, rows, choice.settings)
     cells = {cell for line in _chosen(summarise(rows), choice) for cell in line.cells}
     return [row for row in rows if row["cell"] in cells]
 

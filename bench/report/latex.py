@@ -5,13 +5,24 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from bench.report.table import Formula, Table
+from bench.report.table import Formula, Table, column_blocks
 
 __all__ = ["PREAMBLE", "escape", "to_latex"]
 
 PREAMBLE = "% Needs \\usepackage{array,booktabs,graphicx}."
-WIDE = 0.35
+WIDE = 0.45
 """The width of a column of sentences, of a line."""
+
+LINE, PAGE = 70, 42
+"""Characters and lines of a page of the class article, at ten points."""
+
+SMALLEST = 0.67
+"""What is wider than a line is scaled down at most to this, and else set in several pieces."""
+
+GAP, RULES = 2, 3
+"""Characters between two columns; lines of a piece beside its rows."""
+
+Piece = tuple[range, list[int]]  # rows, columns
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
@@ -27,7 +38,9 @@ SPECIAL = {
 def to_latex(tables: Sequence[Table]) -> str:
     """A ``table`` environment for each, to be pasted into a document.
 
-    It needs array, booktabs and graphicx: what is wider than the line is scaled down to it.
+    It needs array, booktabs and graphicx: what is a little wider than the line is scaled down to
+    it. What is much wider goes on below, with the first column again, and what is longer than a
+    page in a further environment.
     """
     return "\n\n".join([PREAMBLE, *map(_table, tables)]) + "\n" if tables else ""
 
@@ -45,26 +58,76 @@ def _plain(character: str) -> str:
 
 
 def _table(table: Table) -> str:
+    return "\n\n".join(
+        _float(table, number, pieces) for number, pieces in enumerate(_floats(table), start=1)
+    )
+
+
+def _float(table: Table, number: int, pieces: Sequence[Piece]) -> str:
+    caption = f"{table.title}. {table.caption}" if number == 1 else f"{table.title}, continued"
+    key = _label(table.key) + (f"-{number}" if number > 1 else "")
+    bodies = "\n\\par\\medskip\n".join(_tabular(table, *piece) for piece in pieces)
+    return "\n".join(
+        [
+            r"\begin{table}[htbp]",
+            r"\centering",
+            rf"\caption{{{escape(caption)}}}",
+            rf"\label{{tab:{key}}}",
+            r"\par\medskip",
+            bodies,
+            r"\end{table}",
+        ]
+    )
+
+
+def _tabular(table: Table, rows: Sequence[int], columns: Sequence[int]) -> str:
     kinds = "".join(
         rf">{{\raggedright\arraybackslash}}p{{{WIDE}\linewidth}}" if column in table.prose
         else "l" if column in table.words else "r"
-        for column in range(len(table.header))
+        for column in columns
     )  # fmt: skip
     lines = [
-        r"\begin{table}[htbp]",
-        r"\centering",
-        rf"\caption{{{escape(table.title)}. {escape(table.caption)}}}",
-        rf"\label{{tab:{_label(table.key)}}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{kinds}}}",
         r"\toprule",
-        _row([_cell(text, False) for text in table.header]),
+        _row([_cell(table.header[column], False) for column in columns]),
         r"\midrule",
     ]
-    for number, row in enumerate(table.rows):
-        cells = [_cell(text, (number, column) in table.strong) for column, text in enumerate(row)]
-        lines.append(_row(cells))
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}"])
+    for row in rows:
+        texts = table.rows[row]
+        lines.append(_row([_cell(texts[c], (row, c) in table.strong) for c in columns]))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}"])
+
+
+def _floats(table: Table) -> list[list[Piece]]:
+    """Rows and columns in pieces that can be read, and the pieces in floats that fit a page."""
+    need = [
+        round(WIDE * LINE) + GAP if column in table.prose
+        else max(len(row[column]) for row in (table.header, *table.rows)) + GAP
+        for column in range(len(table.header))
+    ]  # fmt: skip
+    heights = [
+        max([1, *(-(-len(row[c]) // round(WIDE * LINE)) for c in table.prose)])
+        for row in table.rows
+    ]
+    floats: list[list[Piece]] = [[]]
+    room = float(PAGE - (len(table.title) + len(table.caption)) // LINE)
+    for columns in column_blocks(table, need, round(LINE / SMALLEST)):
+        scale = min(1.0, LINE / sum(need[column] for column in columns))
+        high = [height * scale for height in heights]
+        if floats[-1] and sum(high) + RULES > room:
+            floats.append([])
+            room = PAGE
+        first, used = 0, float(RULES)
+        for row, height in enumerate(high):
+            if used + height > room and row > first:
+                floats[-1].append((range(first, row), columns))
+                floats.append([])
+                first, used, room = row, float(RULES), PAGE
+            used += height
+        floats[-1].append((range(first, len(high)), columns))
+        room -= used
+    return floats
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from bench.errors import UsageError
 from bench.report.columns import markdown_cell
-from bench.report.table import Table
+from bench.report.table import Table, column_blocks
 
 __all__ = ["to_csv", "to_html", "to_markdown", "to_terminal"]
 
@@ -22,7 +22,9 @@ __all__ = ["to_csv", "to_html", "to_markdown", "to_terminal"]
 def to_terminal(tables: Sequence[Table], console: Console) -> None:
     """Print them, each with its caption; what is too wide goes on below, with the first column."""
     for table in tables:
-        for part, columns in enumerate(_blocks(table, console.width)):
+        texts = [table.header, *table.rows]
+        need = [max(len(row[c]) for row in texts) + 3 for c in range(len(table.header))]
+        for part, columns in enumerate(column_blocks(table, need, console.width)):
             console.print(_grid(table, columns, part))
         console.print(table.caption + "\n", style="dim", markup=False, highlight=False)
 
@@ -100,20 +102,6 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(markdown_cell(cell) for cell in cells) + " |"
-
-
-def _blocks(table: Table, width: int) -> list[list[int]]:
-    """The columns in groups that fit, each beginning with the first."""
-    texts = [table.header, *table.rows]
-    need = [max(len(row[c]) for row in texts) + 3 for c in range(len(table.header))]
-    blocks, room = [[0]], width - need[0]
-    for column in range(1, len(need)):
-        if need[column] > room and len(blocks[-1]) > 1:
-            blocks.append([0])
-            room = width - need[0]
-        blocks[-1].append(column)
-        room -= need[column]
-    return blocks
 
 
 def _grid(table: Table, columns: Sequence[int], part: int) -> Grid:

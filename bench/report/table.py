@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-__all__ = ["Formula", "Table"]
+__all__ = ["Formula", "Table", "column_blocks"]
 
 
 class Formula(str):
@@ -44,3 +46,31 @@ class Table:
     prose: frozenset[int] = frozenset()
     strong: frozenset[tuple[int, int]] = frozenset()
     records: tuple[dict[str, Any], ...] = ()
+
+
+def column_blocks(table: Table, need: Sequence[int], width: int) -> list[list[int]]:
+    """The columns in blocks that fit a width, each beginning with the first column.
+
+    Neighbours whose headings begin with the same word (``K=10 ours``, ``K=10 published``) stay
+    together where they fit a block at all.
+
+    Args:
+        table: which.
+        need: the width of each column.
+        width: of a block.
+    """
+    blocks, room = [[0]], width - need[0]
+    rest = range(1, len(need))
+    for _, group in groupby(rest, key=lambda column: table.header[column].partition(" ")[0]):
+        columns = list(group)
+        wanted = sum(need[column] for column in columns)
+        if room < wanted <= width - need[0] and len(blocks[-1]) > 1:
+            blocks.append([0])
+            room = width - need[0]
+        for column in columns:
+            if need[column] > room and len(blocks[-1]) > 1:
+                blocks.append([0])
+                room = width - need[0]
+            blocks[-1].append(column)
+            room -= need[column]
+    return blocks

@@ -58,6 +58,10 @@ class CellRun:
         if late or len(self._metrics) >= FLUSH_METRICS:
             self._flush()
 
+    def attach(self, name: str, folder: Path) -> None:
+        """Pictures and pages of ``folder`` as artifacts, in a folder ``name``."""
+        self._send(artifacts={name: self._tracker.place(folder)})
+
     def finish(
         self,
         status: str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import Any
 
@@ -28,22 +27,12 @@ def parameters(cell: Cell, registry: Registry) -> dict[str, Any]:
         "device": cell.settings["device"],
     }
     for kind in ("prior", "posterior", "dataset"):
-        defaults = _defaults(registry.load(kind, getattr(cell, kind)))
+        defaults = registry.defaults(kind, getattr(cell, kind))
         flat.update({f"{kind}.{name}": value for name, value in defaults.items()})
     for section in SECTIONS:
         values = cell.settings.get(section) or {}
         flat.update({f"{section}.{k}": v for k, v in values.items() if not isinstance(v, dict)})
     return flat
-
-
-def _defaults(plugin: type[Any]) -> dict[str, Any]:
-    """The options of a plugin's constructor with their defaults."""
-    found = {}
-    for name, parameter in inspect.signature(plugin).parameters.items():
-        plain = isinstance(parameter.default, str | int | float | bool)
-        if plain and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
-            found[name] = parameter.default
-    return found
 
 
 def dataset_input(data: LoadedData) -> dict[str, Any]:

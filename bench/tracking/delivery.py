@@ -77,6 +77,9 @@ class Delivery:
                 self._session.log(run, record["metrics"])
             elif "params" in record:
                 self._session.log(run, params=record["params"])
+            elif "artifacts" in record:
+                for name, folder in record["artifacts"].items():
+                    self._session.attach_pictures(run, self._place(folder), name)
             else:
                 self._end(run, record)
                 if number in self._sent.open:
@@ -101,11 +104,14 @@ class Delivery:
 
     def _end(self, run: str, record: dict[str, Any]) -> None:
         if record["folder"] is not None:
-            folder = Path(record["folder"])
-            folder = folder if folder.is_absolute() else self.spool.out / folder
+            folder = self._place(record["folder"])
             self._session.attach_files(run, folder)
             if record["end"] == "FINISHED":
                 self._session.attach_model(run, folder, self._register)
         if record["purity"]:
             self._session.attach_purity(run, record["name"], record["purity"])
         self._session.end(run, record["end"], record["time"])
+
+    def _place(self, folder: str) -> Path:
+        """A folder as records name it: relative to the results folder, where it lies there."""
+        return self.spool.out / folder  # which an absolute one replaces

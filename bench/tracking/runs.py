@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ from bench.tracking.cell_run import CellRun
 from bench.tracking.environment import ENVIRONMENT
 from bench.tracking.location import canonical
 from bench.tracking.spool import FOLDER, Spool, Writer, without_password
+
+HURRY_SECONDS = 0.2
 
 
 class Tracker:
@@ -110,13 +113,24 @@ class Tracker:
         """Start a child of the parent run, or of another run: trials are children of their cell."""
         return self._run(name, params, tags, parent or self._parent, datasets)
 
-    def close(self, status: str = "FINISHED", timeout: float = 60.0) -> None:
+    def attach(self, name: str, folder: Path) -> None:
+        """Pictures and pages of a folder as artifacts of the parent run, in a folder ``name``."""
+        if self._parent is not None:
+            self._parent.attach(name, folder)
+
+    def close(
+        self,
+        status: str = "FINISHED",
+        timeout: float = 60.0,
+        hurry: Callable[[], bool] = lambda: False,
+    ) -> None:
         """End the parent run, and what is still open as KILLED, and wait until MLflow knows.
 
         Args:
             status: of the parent run: FINISHED, FAILED or KILLED.
             timeout: seconds without progress after which it waits no longer; what MLflow has not
                 been told by then waits on disk.
+            hurry: asked now and then; True ends the waiting in the same way.
         """
         if self._parent is None:
             return
@@ -128,22 +142,27 @@ class Tracker:
         if self._writer is not None:
             self._writer.close()
             os.close(self._bell)
-            self._settle(timeout, self._writer.spool)
+            self._settle(timeout, self._writer.spool, hurry)
         self._on = False
 
-    def _settle(self, timeout: float, spool: Spool) -> None:
+    def _settle(self, timeout: float, spool: Spool, hurry: Callable[[], bool]) -> None:
         """Wait for the other process while it gets on."""
         before = -1
         while True:
-            self._thread.join(timeout)
-            if not self._thread.is_alive() or self._process is None:
+            end = time.monotonic() + timeout
+            while (left := end - time.monotonic()) > 0 and not hurry():
+                self._thread.join(min(left, HURRY_SECONDS))
+                if not self._thread.is_alive():
+                    return
+            if self._process is None:
                 return
             now = before
             with suppress(BenchError):
                 now = spool.sent(self._store).offset
-            if now == before:
+            if now == before or hurry():
+                why = f"the store took nothing for {timeout:g} seconds."
+                self.wait_on_disk("its sending was interrupted." if hurry() else why)
                 self._process.kill()
-                self.wait_on_disk(f"the store took nothing for {timeout:g} seconds.")
                 return
             before = now
 

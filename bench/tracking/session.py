@@ -17,6 +17,7 @@ from bench.tracking.location import Location
 
 KINDS = (".json", ".csv", ".npz", ".png")  # of a cell's files; beside them only these
 FILES = ("traceback.txt",)
+SHOWN = (".png", ".svg", ".html")
 LOCK_SECONDS = 60.0
 METRICS_PER_CALL = 800  # MLflow takes 1000 metrics, parameters and tags together,
 OTHERS_PER_CALL = 100  # of which at most 100 parameters and 100 tags
@@ -130,6 +131,12 @@ class Session:
             known = path.suffix in KINDS or path.name in FILES
             if known and path.is_file() and path.name != purity.TABLE:
                 self.client.log_artifact(run, str(path))
+
+    def attach_pictures(self, run: str, folder: Path, name: str) -> None:
+        """Pictures and pages of a folder as artifacts, in a folder ``name``."""
+        for path in sorted(folder.glob("[!.]*")):
+            if path.suffix in SHOWN and path.is_file():
+                self.client.log_artifact(run, str(path), name)
 
     def attach_model(self, run: str, folder: Path, register: str = "") -> None:
         """The cell's model in MLflow's own format, if it has one.

@@ -10,6 +10,7 @@ other one about one of its MLflow runs:
      "datasets": [{...}, ...]}
     {"run": 1, "metrics": [[key, value, milliseconds, step], ...]}
     {"run": 1, "params": {...}}
+    {"run": 1, "artifacts": {NAME: FOLDER, ...}}
     {"run": 1, "time": MILLISECONDS, "end": STATUS, "name": NAME, "folder": PATH or null,
      "purity": [{...}, ...]}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["importances", "study_files"]
+__all__ = ["bars", "history", "importances", "slices", "study_files"]
 
 # Okabe and Ito's palette, told apart by shape as well.
 COLOURS = {"complete": "#0072B2", "pruned": "#E69F00"}
@@ -30,13 +30,13 @@ def study_files(result: TuningResult, space: Mapping[str, Range]) -> dict[str, b
     weights = importances(result, space)
     files = {
         "trials.csv": _trials(result).encode(),
-        "tuning_history.png": _history(result),
-        "tuning_slices.png": _slices(result, space),
+        "tuning_history.png": _png(history(result)),
+        "tuning_slices.png": _png(slices(result, space)),
     }
     if weights:
         lines = ["setting,importance", *(f"{name},{weight}" for name, weight in weights.items())]
         files["tuning_importances.csv"] = ("\n".join(lines) + "\n").encode()
-        files["tuning_importances.png"] = _bars(weights)
+        files["tuning_importances.png"] = _png(bars(weights))
     return files
 
 
@@ -76,7 +76,8 @@ def _trials(result: TuningResult) -> str:
     return text.getvalue()
 
 
-def _history(result: TuningResult) -> bytes:
+def history(result: TuningResult) -> Figure:
+    """The bound (nats) of every trial in their order, and the best so far."""
     figure, (axes,) = _figure(1, 1)
     best, steps = -math.inf, list[tuple[int, float]]()
     for trial in result.trials:
@@ -93,10 +94,11 @@ def _history(result: TuningResult) -> bytes:
     handles, labels = axes.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     axes.legend(once.values(), once.keys(), frameon=False)
-    return _png(figure)
+    return figure
 
 
-def _slices(result: TuningResult, space: Mapping[str, Range]) -> bytes:
+def slices(result: TuningResult, space: Mapping[str, Range]) -> Figure:
+    """The bound (nats) of the trials over each setting of the space."""
     names = sorted(space)
     columns = min(COLUMNS, len(names))
     figure, panels = _figure(-(-len(names) // columns), columns)
@@ -115,15 +117,16 @@ def _slices(result: TuningResult, space: Mapping[str, Range]) -> bytes:
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     panels[0].legend(frameon=False)
-    return _png(figure)
+    return figure
 
 
-def _bars(weights: Mapping[str, float]) -> bytes:
+def bars(weights: Mapping[str, float]) -> Figure:
+    """The importance of each setting."""
     figure, (axes,) = _figure(1, 1)
     axes.barh(list(weights), list(weights.values()), color=COLOURS["complete"])
     axes.invert_yaxis()
     axes.set_xlabel("share of the bound's variance (fANOVA)")
-    return _png(figure)
+    return figure
 
 
 def _points(axes: Axes, result: TuningResult, place: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from bench.report.figures.colours import colour
 from bench.report.figures.source import Drawing, Source, System
-from bench.report.figures.style import axes_grid
+from bench.report.figures.style import axes_grid, hide_axes
+from bench.store import Row
 
-__all__ = ["Ranking", "diagram", "rank"]
+__all__ = ["Ranking", "cliques", "diagram", "rank"]
 
 Array = NDArray[np.float64]
+KEY, TITLE = "critical-difference", "Ranks over datasets"
 FEWEST_DATASETS = 3  # fewer, and no difference of ranks can be significant
 LEVEL = 0.05
 
@@ -27,11 +30,13 @@ class Ranking:
 
     Attributes:
         ranks: the mean rank of each, 1 is best, shape (M,).
+        statistic: Friedman's chi-squared, corrected for ties; NaN with two systems.
         p: of Friedman's test that all are alike; NaN with two systems, for which there is none.
         difference: Nemenyi's critical difference of two mean ranks at 5%.
     """
 
     ranks: Array
+    statistic: float
     p: float
     difference: float
 
@@ -49,9 +54,30 @@ def rank(costs: ArrayLike) -> Ranking:
     table = np.asarray(costs, dtype=np.float64)
     n, m = table.shape
     ranks = rankdata(table, axis=1).mean(axis=0)
-    p = float(friedmanchisquare(*table.T).pvalue) if m > 2 else float("nan")
+    tested = friedmanchisquare(*table.T) if m > 2 else None
+    statistic, p = (tested.statistic, tested.pvalue) if tested else (np.nan, np.nan)
     q = float(studentized_range.ppf(1 - LEVEL, m, np.inf)) / np.sqrt(2)
-    return Ranking(ranks, p, float(q * np.sqrt(m * (m + 1) / (6 * n))))
+    difference = float(q * np.sqrt(m * (m + 1) / (6 * n)))
+    return Ranking(ranks, float(statistic), float(p), difference)
+
+
+def cliques(found: Ranking) -> list[tuple[float, float]]:
+    """The largest groups of systems that cannot be told from each other, as ends in mean ranks.
+
+    Within a group all ranks differ by less than the critical difference. Where Friedman's test
+    does not reject that all systems are alike, no pair may be told apart, and all are one group.
+    """
+    ranks = np.sort(found.ranks)
+    if found.p >= LEVEL:
+        return [(float(ranks[0]), float(ranks[-1]))]
+    groups: list[tuple[float, float]] = []
+    last = -1
+    for first, low in enumerate(ranks):
+        end = int(np.searchsorted(ranks, low + found.difference, side="left")) - 1
+        if end > max(last, first):
+            groups.append((float(low), float(ranks[end])))
+            last = end
+    return groups
 
 
 def complete(source: Source) -> tuple[list[str], dict[str, list[System]]]:
@@ -72,8 +98,11 @@ def complete(source: Source) -> tuple[list[str], dict[str, list[System]]]:
 
 def diagram(source: Source) -> Iterator[Drawing]:
     """The critical-difference diagram over all datasets of the store."""
+    if not source.systems:
+        return
     datasets, systems = complete(source)
-    if len(datasets) < FEWEST_DATASETS or len(systems) < 2:
+    if missing := _missing(datasets, systems):
+        yield _absent(missing, [s.rows for found in systems.values() for s in found])
         return
     costs = np.array([[s.line.values["nelbo"].mean for s in found] for found in systems.values()]).T
     models = list(systems)
@@ -81,13 +110,20 @@ def diagram(source: Source) -> Iterator[Drawing]:
     def draw() -> Any:
         found = rank(costs)
         order = np.argsort(found.ranks, kind="stable")
-        figure, grid = axes_grid(1, 1, height=1.3 + 0.24 * len(models), width=7.0)
+        bars = cliques(found)
+        rows = len(order) + 0.5 * len(bars)
+        figure, grid = axes_grid(1, 1, height=1.3 + 0.24 * rows, width=7.0)
         axes = grid[0, 0]
         best = found.ranks[order[0]]
-        axes.axvspan(best, best + found.difference, color="0.9", zorder=0)
+        axes.axvspan(best, best + found.difference, color="0.92", zorder=0)
         for place, which in enumerate(order):
-            axes.plot(found.ranks[which], -place, "o", color=colour(models[which]))
+            here = found.ranks[which]
+            axes.plot([here, here], [-place, -len(order)], color="0.8", linewidth=0.7, zorder=1)
+            axes.plot(here, -place, "o", color=colour(models[which]))
+        for place, ends in enumerate(bars):
+            axes.plot(ends, [-len(order) - 0.5 * place] * 2, color="black", linewidth=3.0)
         axes.set_yticks([-place for place in range(len(order))], [models[k] for k in order])
+        axes.set_ylim(-rows - 0.2, 0.7)
         axes.set_xlim(0.8, max(len(models), best + found.difference) + 0.2)
         tested = "" if np.isnan(found.p) else f"Friedman p = {found.p:.3g}; "
         axes.set_title(f"{tested}critical difference {found.difference:.2f}")
@@ -95,12 +131,42 @@ def diagram(source: Source) -> Iterator[Drawing]:
         return figure
 
     yield Drawing(
-        "critical-difference",
-        "Ranks over datasets",
-        f"Mean ranks over {', '.join(datasets)}, every system at its smallest K on each. Systems "
-        "in the grey band cannot be told from the best: their ranks differ by less than Nemenyi's "
-        "critical difference at 5% (Demšar 2006). With few datasets it is wide.",
+        KEY,
+        TITLE,
+        f"Mean ranks over {', '.join(datasets)}, every system at its smallest K on each. A black "
+        "bar joins systems that cannot be told apart: their ranks differ by less than Nemenyi's "
+        "critical difference at 5% (Demšar 2006), which is also the width of the grey band at the "
+        "best; where Friedman's test has p above 5%, no two can be told apart, and one bar joins "
+        "all. With few datasets the critical difference is wide.",
         tuple(cell for found in systems.values() for s in found for cell in s.cells),
         draw,
         models=tuple(models),
     )
+
+
+def _missing(datasets: Sequence[str], systems: Mapping[str, Sequence[System]]) -> str:
+    """Why there is nothing to rank; empty where there is."""
+    if len(datasets) < FEWEST_DATASETS:
+        return (
+            f"Friedman's test over datasets needs {FEWEST_DATASETS} of them, and this store has "
+            f"{len(datasets)}: {', '.join(datasets) or 'none'}."
+        )
+    if len(systems) < 2:
+        return (
+            f"Ranks need two systems that have finished on all of {', '.join(datasets)}, and this "
+            f"store has {', '.join(systems) or 'none'}."
+        )
+    return ""
+
+
+def _absent(why: str, groups: Sequence[Sequence[Row]]) -> Drawing:
+    """The sentence in place of the diagram: a reader who looks for it finds the reason."""
+
+    def draw() -> Any:
+        figure, grid = axes_grid(1, 1, height=0.8, width=7.0)
+        hide_axes(grid[0, 0])
+        grid[0, 0].text(0.5, 0.5, f"Not drawn. {fill(why, 90)}", ha="center", va="center")
+        return figure
+
+    cells = tuple(str(row["cell"]) for rows in groups for row in rows)
+    return Drawing(KEY, TITLE, f"Not drawn. {why}", cells, draw)

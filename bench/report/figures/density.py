@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +12,23 @@ from bench.evaluation.component_sampling import given_component
 from bench.report.figures.colours import colour
 from bench.report.figures.samples import marginal
 from bench.report.figures.source import Drawing, Source, System, noise, of_cell
-from bench.report.figures.style import axes_grid
+from bench.report.figures.style import SIZES, axes_grid
 from bench.sampling import draw_pictures
 
-__all__ = ["by_category", "generated", "histograms"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["by_category", "generated", "heights_of", "histograms", "panel"]
 
 Array = NDArray[np.float64]
 SAMPLES = 10_000
 CATEGORY_SAMPLES = 2000
 BINS = 80
 MOST_CATEGORIES = 8
+CUT = (
+    "Heights are densities of all samples: a panel says which share of them lies outside of it, "
+    "and a triangle marks a peak that goes on above it, with its height."
+)
 VISIBLE = 1e-3  # of the true density's maximum
 
 
@@ -46,6 +53,43 @@ def _range(truth: tuple[Array, Array]) -> tuple[float, float]:
     return float(seen[0]) - margin, float(seen[-1]) + margin
 
 
+def heights_of(
+    values: Array, limits: tuple[float, float], bins: int = BINS
+) -> tuple[Array, Array, float]:
+    """A histogram as a density of all values, and the share of them that lies outside of it.
+
+    Args:
+        values: shape (n,).
+        limits: the ends of the bins.
+        bins: how many, of one width.
+
+    Returns:
+        Heights (bins,), each count / (n width), whose integral is the share inside; the bins' ends
+        (bins + 1,); the share of the values outside of the limits, or not finite.
+    """
+    counts, edges = np.histogram(values[np.isfinite(values)], bins=bins, range=limits)
+    width = (limits[1] - limits[0]) / bins
+    return counts / (len(values) * width), edges, 1.0 - float(counts.sum()) / len(values)
+
+
+def panel(axes: Axes, values: Array, limits: tuple[float, float], top: float, face: str) -> None:
+    """A histogram up to ``top``; what is cut off, beside it or above it, is said on it."""
+    heights, edges, outside = heights_of(values, limits)
+    axes.stairs(heights, edges, fill=True, color=face, alpha=0.75)
+    axes.set_xlim(limits)
+    axes.set_ylim(0.0, top)
+    said = [f"{outside:.1%} outside"] if outside > 0 else []
+    if heights.max() > top:
+        peak = edges[int(heights.argmax())] + (edges[1] - edges[0]) / 2
+        axes.plot([peak], [0.97 * top], marker="^", color="black", markersize=5)
+        said.append(f"peak {heights.max():.3g}")
+    if said:
+        axes.text(
+            0.98, 0.9, "\n".join(said), transform=axes.transAxes, ha="right", va="top",
+            fontsize=SIZES["tick"],
+        )  # fmt: skip
+
+
 def histograms(source: Source) -> Iterator[Drawing]:
     """A panel for every system, one figure a dataset."""
     for dataset in source.datasets:
@@ -60,14 +104,12 @@ def histograms(source: Source) -> Iterator[Drawing]:
             figure, grid = axes_grid(rows, columns, height=1.6 * rows, sharex=True, sharey=True)
             limits = _range(known[0][1])
             for axes, (system, truth) in zip(grid.flat, known, strict=False):
-                axes.hist(
-                    generated(source, system), bins=BINS, range=limits, density=True,
-                    color=colour(system.model), alpha=0.75,
-                )  # fmt: skip
+                top = 1.8 * float(known[0][1][1].max())
+                panel(axes, generated(source, system), limits, top, colour(system.model))
                 axes.plot(*truth, color="black", linewidth=1.0)
                 axes.set_title(system.label)
-            grid[0, 0].set_xlim(limits)
-            grid[0, 0].set_ylim(0.0, 1.8 * float(known[0][1][1].max()))
+            for axes in list(grid.flat)[len(known) - columns : len(known)]:
+                axes.tick_params(labelbottom=True)  # the panel below may be hidden
             for axes in list(grid.flat)[len(known) :]:
                 axes.set_visible(False)
             for axes in grid[:, 0]:
@@ -78,7 +120,8 @@ def histograms(source: Source) -> Iterator[Drawing]:
             f"histograms-{dataset}",
             "Generated against true density",
             f"Histograms of {SAMPLES:,} data that each system generates on {dataset}, with c drawn "
-            "by q(c) where there is a category, and the true density (black line). First seed.",
+            "by q(c) where there is a category, and the true density (black line). First seed. "
+            f"{CUT}",
             tuple(system.cell for system, _ in known),
             draw,
             dataset,
@@ -108,19 +151,15 @@ def by_category(source: Source) -> Iterator[Drawing]:
             limits = _range(truth)
             for axes, k in zip(grid.flat, order, strict=False):
                 given = given_component(model, prior, int(k))
-                draws = draw_pictures(model, given, CATEGORY_SAMPLES, stream)[:, 0]
-                axes.hist(
-                    draws,
-                    bins=BINS,
-                    range=limits,
-                    density=True,
-                    color=colour(system.model),
-                    alpha=0.75,
+                draws = draw_pictures(model, given, CATEGORY_SAMPLES, stream)[:, 0].astype(
+                    np.float64
                 )
+                top = 2.0 * float(truth[1].max())
+                panel(axes, draws, limits, top, colour(system.model))
                 axes.plot(*truth, color="black", linewidth=1.0)
                 axes.set_title(f"category {k}, used {shares[k]:.1%}")
-            grid[0, 0].set_xlim(limits)
-            grid[0, 0].set_ylim(0.0, 2.0 * float(truth[1].max()))
+            for axes in list(grid.flat)[len(order) - columns : len(order)]:
+                axes.tick_params(labelbottom=True)  # the panel below may be hidden
             for axes in list(grid.flat)[len(order) :]:
                 axes.set_visible(False)
             return figure
@@ -130,6 +169,7 @@ def by_category(source: Source) -> Iterator[Drawing]:
             "category-histograms",
             "Samples by category",
             f"{system.shown}: {CATEGORY_SAMPLES:,} data from each of the categories (or components "
-            "of the prior) that are used most, and the true density of all data (black line).",
+            "of the prior) that are used most, and the true density of all data (black line). "
+            f"{CUT}",
             draw,
         )

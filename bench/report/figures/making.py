@@ -18,6 +18,7 @@ from bench.report.figures import (
     latent_map,
     learning,
     samples,
+    searches,
     traversal,
     usage,
 )
@@ -49,6 +50,9 @@ KINDS: tuple[Callable[[Source], Iterable[Drawing]], ...] = (
     traversal.within_category,
     latent_map.maps,
     critical.diagram,
+    searches.histories,
+    searches.importances,
+    searches.over_settings,
 )
 """Every kind of figure: from a source to those that apply. A new one is a line here."""
 

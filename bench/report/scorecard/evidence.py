@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from bench.config import load_config
 from bench.errors import UsageError
 from bench.report.examples import load_examples
-from bench.report.papertables.published import COLUMNS, UNSIZED
+from bench.report.papertables.published import COLUMNS, SYSTEMS, UNSIZED
+from bench.report.protocols import (
+    PAPER,
+    differences,
+    of_preset,
+    presets_of,
+    protocol_of,
+    runs_on,
+    trained,
+)  # fmt: skip
 from bench.report.seedtests import Sample
 from bench.report.statistics import Estimate, models_test, procedures_test
 from bench.store import Row, Store
@@ -20,12 +28,15 @@ __all__ = ["Evidence", "Group", "Missing", "Place", "place_name"]
 
 Place = tuple[str, int]  # dataset, K
 
-EXTENT = (
-    ("training", "epochs"), ("training", "warmup_epochs"), ("training", "patience"),
-    ("training", "batch_size"), ("training", "learning_rate"), ("model", "latent_dim"),
-    ("model", "hidden"),
-)  # fmt: skip
-"""What the presets `paper` and `released` share, and a shorter one does not."""
+PROTOCOLS = {
+    "paper": "the paper's protocol",
+    "released": "preset released, the released code's choices, and not of the paper's protocol",
+}
+LISTED = 4
+"""Settings that a line names before it sums up the rest."""
+
+Kind = tuple[str, str]  # a hash of settings, a fingerprint of the test examples
+
 Measure = Callable[[Row], tuple[float | None, float | None]]  # a number and its error
 
 
@@ -56,16 +67,31 @@ class Evidence:
     Args:
         store: where the cells' files are.
         rows: those that count.
+
+    Attributes:
+        judged: the protocol that is judged: ``paper``, or ``released`` where the store has no
+            image cells of the paper's. Cells of the one never stand beside cells of the other.
+        passed_over: what :meth:`group` did not take, since it was last emptied, where a model has
+            cells of several settings.
     """
 
     def __init__(self, store: Store, rows: Sequence[Row]) -> None:
         self.store = store
-        self.groups: dict[tuple[str, str, int | None], dict[tuple[str, str], list[Row]]] = {}
+        self.groups: dict[tuple[str, str, int | None], dict[Kind, list[Row]]] = {}
+        self.protocols: dict[str, str] = {}
         for row in rows:
             if row["status"] == "ok" and "components" not in (row.get("tuned") or {}):
                 key = row["dataset"], str(row.get("model") or ""), row.get("components")
                 kind = str(row.get("setting")), str(row["dataset_fingerprint"])
                 self.groups.setdefault(key, {}).setdefault(kind, []).append(row)
+        found = {
+            self._protocol(rows)
+            for (dataset, _, _), kinds in self.groups.items()
+            for rows in kinds.values()
+            if runs_on("released", dataset)
+        }
+        self.judged = "released" if "released" in found and "paper" not in found else "paper"
+        self.passed_over: dict[str, None] = {}
 
     def places(self, paper: Sequence[Place], models: Sequence[str]) -> list[tuple[Place, bool]]:
         """The paper's places, then others where all of ``models`` have images; whether paper's."""
@@ -92,11 +118,61 @@ class Evidence:
         kinds = self.groups.get((dataset, model, None if model in UNSIZED else size), {})
         if not kinds:
             raise Missing(f"no finished {model}")
-        if len(kinds) > 1:
-            settings = ", ".join(sorted(setting for setting, _ in kinds))
-            raise Missing(f"{model} has cells of several settings or data: {settings}")
-        (rows,) = kinds.values()
-        return Group(model, tuple(sorted(rows, key=lambda row: int(row["seed"]))))
+        usable = {kind: rows for kind, rows in kinds.items() if self._counts(dataset, rows)}
+        if not usable:
+            other = "released" if self.judged == "paper" else "paper"
+            raise Missing(f"{model} only of preset {other}: --settings {other} judges it")
+        if len(usable) > 1:
+            ours = {kind: rows for kind, rows in usable.items() if self._protocol(rows)}
+            usable = ours or usable
+        if len(usable) > 1:
+            settings = ", ".join(sorted(setting for setting, _ in usable))
+            raise Missing(
+                f"{model} has cells of several settings or data: choose with --settings among "
+                f"{settings}"
+            )
+        (chosen,) = usable
+        self.passed_over |= dict.fromkeys(
+            self.name(rows) for kind, rows in kinds.items() if kind != chosen
+        )
+        return Group(model, tuple(sorted(usable[chosen], key=lambda row: int(row["seed"]))))
+
+    def name(self, rows: Sequence[Row]) -> str:
+        """What to call the settings of seeds of one model: a preset, or their hash."""
+        presets = presets_of(self.store, rows[0])
+        return f"preset {presets[0]}" if presets else f"settings {rows[0].get('setting')}"
+
+    def chosen(self) -> str:
+        """In one line what is judged, and what else the store has; empty where that is all."""
+        mine, others = 0, Counter[str]()
+        for (dataset, model, _), kinds in self.groups.items():
+            for rows in kinds.values() if model in SYSTEMS else ():
+                if self._protocol(rows) and self._counts(dataset, rows):
+                    mine += len(rows)
+                else:
+                    others[self.name(rows)] += len(rows)
+        if not others and self.judged == "paper":
+            return ""
+        said = f"verdicts are on {mine} cells of {PROTOCOLS[self.judged]}"
+        if not others:
+            return f"{said}."
+        most = [f"{count} of {name}" for name, count in others.most_common(LISTED)]
+        if rest := sum(others.values()) - sum(count for _, count in others.most_common(LISTED)):
+            most.append(f"{rest} of others")
+        if not mine:
+            return f"no cell is of the paper's protocol: here is on {', '.join(most)}."
+        return f"{said}; also here: {', '.join(most)} (--settings chooses)."
+
+    def _counts(self, dataset: str, rows: Sequence[Row]) -> bool:
+        """Whether cells may stand beside those of the protocol that is judged."""
+        mine = self._protocol(rows)
+        return mine in (self.judged, "") or not runs_on("released", dataset)
+
+    def _protocol(self, rows: Sequence[Row]) -> str:
+        cell = rows[0]["cell"]
+        if cell not in self.protocols:
+            self.protocols[cell] = protocol_of(self.store, rows[0])
+        return self.protocols[cell]
 
     def pair(self, a: str, b: str, place: Place) -> tuple[Group, Group]:
         """Two models that were trained and measured alike.
@@ -124,15 +200,11 @@ class Evidence:
         """
         if a.rows[0]["dataset_fingerprint"] != b.rows[0]["dataset_fingerprint"]:
             raise Missing(f"{a.model} and {b.model} were measured on different test examples")
-        ours, theirs = self._trained(a), self._trained(b)
-        if ours and theirs:
+        ours, theirs = (trained(self.store, group.rows[0]) for group in (a, b))
+        if ours and theirs:  # the options of a plugin that both have, too: frozen or learned, say
             different = sorted(k for k in ours.keys() & theirs.keys() if ours[k] != theirs[k])
             if different:
                 raise Missing(f"{a.model} and {b.model} differ in {', '.join(different)}")
-        for kind in ("prior", "posterior"):  # frozen against learned, say
-            one, other = (self._options(group, kind) for group in (a, b))
-            if a.rows[0][kind] == b.rows[0][kind] and one != other:
-                raise Missing(f"{a.model} and {b.model} differ in the options of their {kind}")
 
     def bounds(self, a: Group, b: Group) -> Estimate:
         """NELBO of A minus that of B, paired over the test examples; over seeds where there are.
@@ -149,8 +221,22 @@ class Evidence:
         test = procedures_test if min(map(len, costs)) > 1 else models_test
         return test(*costs)
 
-    def sample(self, group: Group, measure: Measure, name: str, least_sd: float = 0.0) -> Sample:
+    def sample(
+        self,
+        group: Group,
+        measure: Measure,
+        name: str,
+        least_sd: float = 0.0,
+        *,
+        shared: bool = True,
+    ) -> Sample:
         """A number of every seed.
+
+        Args:
+            group: the seeds.
+            measure: the number of one, with its error.
+            name: what to call it where a seed has it not.
+            least_sd, shared: as of :class:`Sample`.
 
         Raises:
             Missing: a seed has it not.
@@ -162,7 +248,7 @@ class Evidence:
                 raise Missing(f"{name} was not measured for {group.model}")
             values.append(float(value))
             errors.append(error)
-        return Sample(tuple(values), tuple(errors), least_sd)
+        return Sample(tuple(values), tuple(errors), least_sd, shared)
 
     def details(self, row: Row, name: str) -> dict[str, Any]:
         """A JSON file of the cell; empty where it is not there."""
@@ -172,44 +258,24 @@ class Evidence:
             return {}
         return found if isinstance(found, dict) else {}
 
+    def protocol(self, group: Group) -> str:
+        """``paper``, ``released``, or empty for cells that were trained otherwise."""
+        return self._protocol(group.rows)
+
     def other_protocol(self, group: Group) -> str:
-        """What differs from the paper's protocol; empty where nothing does."""
-        protocol = _protocol(group.rows[0]["dataset"])
-        trained = self._trained(group)
-        if str(group.rows[0]["dataset_fingerprint"]).startswith("unverified"):
-            return "unverified data"
-        if not trained:
-            return "how it was trained is not on disk"
-        return ", ".join(
-            f"{key.partition('.')[2]} {trained[key]} instead of {wanted}"
-            for key, wanted in protocol.items()
-            if key in trained and trained[key] != wanted
-        )
-
-    def _options(self, group: Group, kind: str) -> Any:
-        """The options that a group's prior or posterior was given."""
-        return self.details(group.rows[0], "config").get(f"{kind}_options") or {}
-
-    def _trained(self, group: Group) -> dict[str, Any]:
-        """How a group was trained, without what was tuned."""
+        """What differs from the protocol that is judged; empty where nothing does."""
         row = group.rows[0]
-        config = self.details(row, "config")
-        known = {f"{part}.{key}": value for part in ("training", "model")
-                 for key, value in (config.get(part) or {}).items()}  # fmt: skip
-        free = {"training.checkpoint_seconds", *(row.get("tuned") or {})}
-        return {key: value for key, value in known.items() if key not in free}
-
-
-@cache
-def _protocol(dataset: str) -> dict[str, Any]:
-    """How long, and how large, the paper's cells on a dataset are; empty for other data."""
-    for preset in ("paper", "synthetic"):
-        config = load_config(preset, None, ())
-        if dataset in config.run.datasets:
-            local = config.for_dataset(dataset)
-            parts = {"training": local.training.model_dump(), "model": local.model.model_dump()}
-            return {f"{part}.{key}": parts[part][key] for part, key in EXTENT}
-    return {}
+        if self.protocol(group):
+            return ""
+        if str(row["dataset_fingerprint"]).startswith("unverified"):
+            return "unverified data"
+        found = trained(self.store, row)
+        if not found:
+            return "how it was trained is not on disk"
+        preset = next((name for name in PAPER if runs_on(name, row["dataset"])), "")
+        if not preset:
+            return "the paper has no such data"
+        return ", ".join(differences(found, of_preset(preset, row)))
 
 
 def _known_density(kinds: dict[tuple[str, str], list[Row]]) -> bool:

@@ -15,7 +15,8 @@ from bench.errors import UsageError
 from bench.report import render
 from bench.report.document import Choice, chosen_rows
 from bench.report.latex import to_latex
-from bench.report.scorecard.claims import judge
+from bench.report.scorecard.claims import judge_evidence
+from bench.report.scorecard.evidence import Evidence
 from bench.report.scorecard.verdict import FAILS, HOLDS, UNKNOWN, Verdict
 from bench.report.table import Table
 from bench.store import Row, Store
@@ -27,8 +28,9 @@ STYLES = {HOLDS: "green", FAILS: "red", UNKNOWN: "yellow"}
 CAPTION = (
     "A claim holds where every test of it says so, and does not hold where one says the opposite; "
     "behind each estimate its own answer: yes, no, or ? where it cannot be told from chance at 5%. "
-    "The verdict is on the claim as it stands, by cells of the paper's protocol; here is on all "
-    "that was run, however short. No correction is made between claims."
+    "The verdict is on the claim as it stands, by cells of the paper's protocol (or of the "
+    "released code's choices, where it says so) with two training seeds or more a side; here is on "
+    "all that was run, however short. No correction is made between claims."
 )
 
 
@@ -45,17 +47,23 @@ def show_scorecard(
         console: where a terminal's text goes; the other formats go to standard output.
 
     Raises:
-        UsageError: sections were named, or an unknown model or dataset.
+        UsageError: sections were named, or an unknown model, dataset or setting.
     """
     if choice.sections:
         raise UsageError(
             "the scorecard has no sections: expected --scorecard without --section, found "
             f"--section {','.join(choice.sections)}"
         )
-    verdicts = judge(store, chosen_rows(rows, choice))
+    evidence = Evidence(store, chosen_rows(store, rows, choice))
+    verdicts, chosen = judge_evidence(evidence), evidence.chosen()
     if format_ == "terminal":
         to_terminal(verdicts, console)
-    elif format_ == "json":
+        if chosen:
+            console.print(chosen, style="yellow", markup=False, highlight=False)
+        return
+    if chosen:  # standard output may be data, or go into a document
+        sys.stderr.write(f"{chosen}\n")
+    if format_ == "json":
         sys.stdout.write(json.dumps([asdict(verdict) for verdict in verdicts], indent=1) + "\n")
     else:
         write = {

@@ -18,6 +18,9 @@ Outcome = Literal["holds", "does not hold", "cannot be told"]
 HOLDS: Outcome = "holds"
 FAILS: Outcome = "does not hold"
 UNKNOWN: Outcome = "cannot be told"
+RELEASED = "the released code's choices"
+SINGLE = "one training seed on a side; the claim is about systems, and takes at least two"
+PAIR = "two training seeds on a side: up to 13% of true nulls may be rejected, not 5%"
 MARKS = {HOLDS: "yes", FAILS: "no", UNKNOWN: "?"}
 
 
@@ -35,8 +38,11 @@ class Finding:
         favours: whether the estimate speaks for the claim.
         missing: why nothing could be tested.
         shown: whether its numbers are among those shown; all are tested.
-        other: what differs from the paper's protocol; such a finding says nothing of its claim.
-        single: whether a side has one training seed.
+        other: what differs from the protocol that is judged; such a finding says nothing of its
+            claim.
+        seeds: training seeds of the side that has fewest. With one a finding is about these
+            trained models, and a claim is about systems.
+        released: whether the cells are of the released code's choices, not of the paper's protocol.
     """
 
     place: str
@@ -49,7 +55,8 @@ class Finding:
     missing: str = ""
     shown: bool = True
     other: str = ""
-    single: bool = False
+    seeds: int = 0
+    released: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,12 +67,12 @@ class Verdict:
         key: a short name.
         claim: in one sentence.
         source: where the paper says so.
-        verdict: on the claim as it stands, for all the places it speaks of.
+        verdict: on the claim as it stands, about systems, for all the places it speaks of.
         numbers: every estimate, with its own answer (yes, no or ?).
         test: how it was tested.
         detail: what is missing, what else must be known.
         here: the same as ``verdict`` for the places alone that the store has cells for, be they
-            the paper's or not.
+            the paper's or not, and of these trained models where they are one a side.
     """
 
     key: str
@@ -109,7 +116,11 @@ def estimated(
     """
     if found is None:
         return Finding(
-            place, paper, what, missing="one seed, and no error of its own: run more seeds"
+            place,
+            paper,
+            what,
+            missing="one seed without an error of its own, or seeds that agree exactly: run more "
+            "seeds",
         )
     shown = (f"{value:+.{digits}f}" for value in (found.difference, found.low, found.high))
     numbers = "{} [{}, {}]".format(*shown)
@@ -123,22 +134,30 @@ def about(finding: Finding, evidence: Evidence, *groups: Group) -> Finding:
     return replace(
         finding,
         other=next((other for other in others if other), ""),
-        single=any(len(group.rows) == 1 for group in groups),
+        seeds=min(len(group.rows) for group in groups),
+        released=any(evidence.protocol(group) == "released" for group in groups),
     )
 
 
-def conclude(claim: Claim, tests: Sequence[Finding]) -> Verdict:
+def conclude(claim: Claim, tests: Sequence[Finding], passed_over: Sequence[str] = ()) -> Verdict:
     """The verdict of a claim that has to hold in every one of its tests.
 
     It holds where all tests speak for it, and does not hold where one speaks against it; a test
     speaks where its p value, adjusted by Holm for the number of tests of the claim, is below 5%.
-    All else, a place without cells too, cannot be told. Cells that were not trained by the paper's
-    protocol count for ``here`` alone.
+    All else, a place without cells too, cannot be told. Cells that were not trained by the protocol
+    that is judged, and models with one training seed, count for ``here`` alone.
+
+    Args:
+        claim: what is tested.
+        tests: what they found.
+        passed_over: settings of the same models that were not judged.
     """
     tested = [test for test in tests if test.p is not None]
     answers = dict(zip(map(id, tested), _answers(tested), strict=True))
     theirs = [test for test in tests if test.paper]
-    counting = [test for test in theirs if test.p is not None and not test.other]
+    counting = [
+        test for test in theirs if test.p is not None and not test.other and test.seeds != 1
+    ]
     open_: list[Outcome] = [UNKNOWN] * (len(theirs) - len(counting))
     overall = _all([*_answers(counting), *open_])
     here = _all(list(answers.values()))
@@ -147,8 +166,15 @@ def conclude(claim: Claim, tests: Sequence[Finding]) -> Verdict:
         detail.append(f"Missing: {missing}.")
     if others := _listed(tested, lambda test: test.other):
         detail.append(f"Not by the paper's protocol: {others}.")
-    if any(test.single for test in tested):
-        detail.append("One training seed: about these trained models, not about training again.")
+    if by := _listed(tested, lambda test: RELEASED if test.released else ""):
+        detail.append(f"Not the paper's protocol: {by}.")
+    if passed_over:
+        detail.append(f"Not judged: {', '.join(passed_over)} of the same models (--settings).")
+    if single := _listed(tested, lambda test: SINGLE if test.seeds == 1 else ""):
+        detail.append(f"About these trained models alone: {single}.")
+    # A count of seeds has no estimate, and its test is exact.
+    if pairs := _listed(tested, lambda test: PAIR if test.seeds == 2 and test.estimate else ""):
+        detail.append(f"Take with care: {pairs}.")
     numbers = "; ".join(
         f"{_name(test)} {test.numbers} {MARKS[answers[id(test)]]}" for test in tested if test.shown
     )

@@ -1,0 +1,174 @@
+"""The searches behind a store's cells: what each was allowed, what it spent and what it chose."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.best_file import SEARCH, budget_text
+from bench.files import read_json
+from bench.report.summary import Line
+from bench.report.table import Table
+from bench.store import Store
+from bench.tuning.records import TrialRecord, TuningResult
+
+__all__ = ["Search", "find_searches", "searches_table"]
+
+OWN = ("trial", "state", "validation_bound", "epochs", "reason")
+"""The columns of trials.csv that are no settings."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search, as it lies in the folders of the cells that were trained with what it chose.
+
+    Attributes:
+        study: its name; all seeds of a setting have one.
+        dataset, model, components: what was searched; K is None where it was searched, too.
+        cells: those cells.
+        result: its trials, and the best of them.
+        weights: the importance of each setting, largest first; empty where that is not known.
+        budget: what it was allowed, in words; empty where that is not known.
+    """
+
+    study: str
+    dataset: str
+    model: str
+    components: int | None
+    cells: tuple[str, ...]
+    result: TuningResult
+    weights: dict[str, float]
+    budget: str
+
+    @property
+    def name(self) -> str:
+        """What a reader calls it."""
+        size = "" if self.components is None else f" K={self.components}"
+        return f"{self.dataset} {self.model}{size}"
+
+
+def find_searches(store: Store, lines: Iterable[Line]) -> list[Search]:
+    """Every search of which the finished cells of ``lines`` have the files, none twice.
+
+    What is damaged is left out: it is the record of how a number came about, not the number.
+    """
+    found: dict[str, Search] = {}
+    for line in lines:
+        for cell in line.cells:
+            facts = read_json(store.folder(cell) / SEARCH)
+            if not isinstance(facts, dict) or facts.get("study") in found:
+                continue
+            try:
+                search = _read(store.folder(cell), facts, line)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                continue
+            found[search.study] = search
+    return list(found.values())
+
+
+def searches_table(store: Store, lines: Sequence[Line]) -> list[Table]:
+    """One table of all searches; none where nothing was searched."""
+    searches = find_searches(store, lines)
+    if not searches:
+        return []
+    budgets = {(one.dataset, one.budget) for one in searches if one.budget}
+    said = "; ".join(f"on {dataset} {budget}" for dataset, budget in sorted(budgets))
+    equal = len(budgets) == len({dataset for dataset, _ in budgets})
+    same = "the same for every system" if equal else "NOT the same for every system of a dataset"
+    return [
+        Table(
+            "searches",
+            "The searches and their budgets",
+            "Bound: the best validation bound in nats, higher is better. It is valid, and neither "
+            "labels nor test data were read. Chosen settings are trained again on fresh seeds, "
+            "and only these are reported. Epochs: of all trials together. "
+            + (f"Budget, {same}: {said}." if said else "The budgets are not known."),
+            ["search", "done", "pruned", "failed", "epochs", "bound", "chosen"],
+            [_row(one) for one in searches],
+            words=frozenset({0, 6}),
+            prose=frozenset({6}),
+            records=tuple(_record(one) for one in searches),
+        )
+    ]
+
+
+def _row(one: Search) -> list[str]:
+    result = one.result
+    chosen = ", ".join(f"{name} {_short(value)}" for name, value in result.best.items())
+    states = [str(result.count(state)) for state in ("complete", "pruned", "failed")]
+    return [one.name, *states, str(result.epochs), f"{result.value:.2f}", chosen]
+
+
+def _record(one: Search) -> dict[str, Any]:
+    result = one.result
+    return {
+        "study": one.study,
+        "dataset": one.dataset,
+        "model": one.model,
+        "components": result.best.get("components", one.components),
+        **{f"trials_{state}": result.count(state) for state in ("complete", "pruned", "failed")},
+        "trial_epochs": result.epochs,
+        "validation_bound": result.value,
+        "budget": one.budget,
+        "chosen": " ".join(f"{name}={value}" for name, value in result.best.items()),
+    }
+
+
+def _read(folder: Path, facts: dict[str, Any], line: Line) -> Search:
+    settings = read_json(folder / "config.json") or {}
+    try:
+        budget = budget_text(settings["tuning"], settings["training"]["epochs"])
+    except (KeyError, TypeError):
+        budget = ""
+    searched = "components" in facts["best"]
+    return Search(
+        str(facts["study"]),
+        line.dataset,
+        line.model,
+        None if searched or not line.components else int(line.components),
+        line.cells,
+        TuningResult(dict(facts["best"]), float(facts["validation_bound"]), _trials(folder)),
+        _weights(folder / "tuning_importances.csv"),
+        budget,
+    )
+
+
+def _trials(folder: Path) -> list[TrialRecord]:
+    with (folder / "trials.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return [
+        TrialRecord(
+            int(row["trial"]),
+            {name: _value(text) for name, text in row.items() if name not in OWN and text},
+            float(row["validation_bound"]) if row["validation_bound"] else None,
+            row["state"],  # type: ignore[arg-type]
+            row["reason"],
+            int(row["epochs"]),
+        )
+        for row in rows
+    ]
+
+
+def _weights(path: Path) -> dict[str, float]:
+    try:
+        with path.open(newline="") as stream:
+            return {row["setting"]: float(row["importance"]) for row in csv.DictReader(stream)}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _value(text: str) -> int | float | str:
+    """What stood there before it was text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

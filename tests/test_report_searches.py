@@ -1,0 +1,112 @@
+"""The searches behind the numbers, in the report: what each was allowed, spent and chose."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.best_file import SEARCH
+from bench.report.figures.making import make_figures
+from bench.report.page import write_page
+from bench.report.searches import find_searches
+from bench.report.summary import summarise
+from bench.store import Store
+from runs import bench, run_tiny
+
+WORDS = ("--models", "VAE,CP", "--datasets", "digits", "--seeds", 2, "--trials", 5)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    out = tmp_path_factory.mktemp("searched") / "runs"
+    small = ("--set", "tuning.batch=5", "--set", "tuning.pruning=false")
+    # Importances need trials that ran to their end.
+    ended = run_tiny(out, *WORDS, *small)
+    assert ended.status == 0, ended.out + ended.err
+    return Store(out, create=False)
+
+
+def test_the_seeds_of_a_setting_have_one_search(searched: Store) -> None:
+    found = find_searches(searched, summarise(searched.rows()))
+    assert sorted(one.model for one in found) == ["CP", "VAE"]
+    for one in found:
+        assert len(one.cells) == 2
+        assert one.budget.startswith("5 trials of at most 2 epochs")
+        facts = json.loads((searched.folder(one.cells[0]) / SEARCH).read_text())
+        assert one.result.best == facts["best"]
+        values = [t.value for t in one.result.trials if t.value is not None]
+        assert one.result.value == facts["validation_bound"] == max(values)
+        assert one.result.epochs == facts["trial_epochs"]
+        (best,) = [t for t in one.result.trials if t.value == one.result.value]
+        assert best.params == one.result.best
+
+
+def test_every_search_is_a_line_of_the_table(searched: Store) -> None:
+    said = bench("report", "--section", "searches", "--format", "csv", "--out", searched.out)
+    assert said.status == 0, said.err
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert sorted(row["model"] for row in rows) == ["CP", "VAE"]
+    for row in rows:
+        states = [int(row[f"trials_{state}"]) for state in ("complete", "pruned", "failed")]
+        assert sum(states) == 5
+        assert row["budget"].startswith("5 trials")
+        assert "training.learning_rate=" in row["chosen"]
+    shown = " ".join(bench("report", "--out", searched.out).out.split())
+    assert "The searches and their budgets" in shown
+    assert "Budget, the same for every system: on digits 5 trials of at most 2 epochs" in shown
+    for format_ in ("latex", "markdown", "html"):
+        words = ("--section", "searches", "--format", format_, "--out", searched.out)
+        assert "model.latent" in bench("report", *words).out
+
+
+def test_budgets_that_differ_are_said_to_differ(searched: Store, tmp_path: Path) -> None:
+    shutil.copytree(searched.out, tmp_path / "copy")
+    copy = Store(tmp_path / "copy", create=False)
+    for row in copy.rows():
+        path = copy.folder(row["cell"]) / "config.json"
+        config = json.loads(path.read_text())
+        config["tuning"]["trials"] += row["model"] == "CP"
+        path.write_text(json.dumps(config))
+    shown = " ".join(bench("report", "--section", "searches", "--out", copy.out).out.split())
+    assert "NOT the same for every system" in shown
+
+
+def test_what_is_damaged_costs_no_report(searched: Store, tmp_path: Path) -> None:
+    shutil.copytree(searched.out, tmp_path / "copy")
+    copy = Store(tmp_path / "copy", create=False)
+    for row in copy.rows():
+        if row["model"] == "CP":
+            (copy.folder(row["cell"]) / "trials.csv").write_text("trial\nx\n")
+    (left,) = find_searches(copy, summarise(copy.rows()))
+    assert left.model == "VAE"
+    assert bench("report", "--out", copy.out).status == 0
+
+
+def test_history_importances_and_slices_are_figures_and_on_the_page(searched: Store) -> None:
+    told: list[str] = []
+    figures = [f for f in make_figures(searched, searched.rows(), told.append) if "search" in f.key]
+    assert told == []
+    titles = {"history", "importance of settings", "the bound over each setting"}
+    assert {figure.title for figure in figures} == {f"Searches: {title}" for title in titles}
+    for figure in figures:
+        assert figure.png.read_bytes().startswith(b"\x89PNG")
+        assert figure.svg is not None
+        assert "</svg>" in figure.svg.read_text()
+    page = write_page(searched, searched.rows()).read_text()
+    for words in (*(f"Searches: {title}" for title in titles), "The searches and their budgets"):
+        assert words in page
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page, re.S)
+    assert sum("in the search of digits CP" in caption for caption in captions) == 3
+
+
+def test_a_store_without_searches_has_no_table_of_them(tmp_path: Path) -> None:
+    assert run_tiny(tmp_path, "--models", "VAE", "--datasets", "digits", epochs=1).status == 0
+    assert "searches" not in bench("report", "--out", tmp_path).out
+    said = bench("report", "--section", "searches", "--out", tmp_path)
+    assert "searches: nothing to show" in said.out
