@@ -93,7 +93,11 @@ class Recipe:
 
 
 def load_model(
-    folder: Path, *, plugins: Sequence[Path] = (), device: torch.device | str = "cpu"
+    folder: Path,
+    *,
+    plugins: Sequence[Path] = (),
+    device: torch.device | str = "cpu",
+    registry: Registry | None = None,
 ) -> Model:
     """The trained model of a cell's folder.
 
@@ -106,12 +110,14 @@ def load_model(
             plugins/.
         plugins: plugin files to use instead of those in the folder.
         device: where the model goes.
+        registry: of what is installed, from a caller who loads many models; a cell with plugin
+            files has one of its own.
 
     Raises:
         BenchError: a file is missing, damaged or does not fit, or a plugin is missing.
     """
-    recipe = _recipe(folder)
-    model = recipe.build(Registry(plugins or plugins_of(folder)))
+    recipe, files = _recipe(folder), plugins or plugins_of(folder)
+    model = recipe.build(Registry(files) if files or registry is None else registry)
     path = folder / "model.pt"
     try:
         weights = torch.load(path, map_location=device, weights_only=True)

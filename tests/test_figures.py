@@ -15,13 +15,16 @@ from sklearn.decomposition import PCA
 from bench.evaluation.kept_examples import kept_examples
 from bench.evaluation.responsibilities import posterior_means
 from bench.loading import load_model
-from bench.report.figures import Figure, make_figures
+from bench.report.figures import Figure, make_figures, marks
 from bench.report.figures.colours import SYSTEMS, colour
 from bench.report.figures.comparison import bounds_by_samples, points, stacks
 from bench.report.figures.components import mean_pictures, pseudo_inputs
 from bench.report.figures.critical import complete, rank
 from bench.report.figures.latent_map import map_latents
-from bench.report.figures.source import Source, System, noise
+from bench.report.figures.learning import curves
+from bench.report.figures.making import KINDS as DRAWN
+from bench.report.figures.marks import Marks
+from bench.report.figures.source import Drawing, Source, System, noise
 from bench.report.figures.traversal import walk
 from bench.report.figures.usage import order_of
 from bench.store import Store
@@ -116,6 +119,86 @@ def test_only_what_changed_is_drawn_again(store: Store, made: list[Figure], tmp_
     drawn = {path.stem for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert {f.key for f in made if f.cell == cell} <= drawn
     assert not {f.key for f in made if f.cell not in (None, cell)} & drawn
+
+
+@pytest.mark.parametrize("name", ["model.pt", "categories.json", "history.csv"])
+def test_a_changed_file_of_a_cell_is_drawn_again(
+    store: Store, made: list[Figure], tmp_path: Path, name: str
+) -> None:
+    copy, drawing = _copy(store, tmp_path), next(f for f in made if f.title == "Latent traversals")
+    assert drawing.cell is not None
+    path = copy.folder(drawing.cell) / name
+    one = _marks(copy)
+    path.write_bytes(path.read_bytes() + b" ")
+    other = _marks(copy)
+    changed = {key for key in one if one[key] != other[key]}
+    assert {f.key for f in made if f.cell == drawing.cell} <= changed
+    assert not {f.key for f in made if f.cell not in (None, drawing.cell)} & changed
+
+
+def test_a_figure_is_marked_by_the_code_it_goes_through(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is drawn comes from bench.sampling, the model and the plugins, not figures/ alone."""
+    read: list[str] = []
+    whole = marks._digest
+
+    def digest(path: Path | None) -> str:
+        read.append(str(path))
+        return whole(path)
+
+    monkeypatch.setattr(marks, "_digest", digest)
+    marks._code.cache_clear()
+    marks._plugin.cache_clear()
+    rows = store.rows()
+    found = Marks(store, rows)
+    for drawing in _drawings(store):
+        found.of(drawing)
+    assert len(read) == len(set(read))  # nothing is read twice
+    for name in ("bench/sampling.py", "bench/networks.py", "priors/conditional.py"):
+        assert any(path.endswith(name) for path in read), name
+
+
+def _copy(store: Store, folder: Path) -> Store:
+    shutil.copytree(store.out, folder / "copy", ignore=shutil.ignore_patterns("report"))
+    return Store(folder / "copy", create=False)
+
+
+def _marks(store: Store) -> dict[str, str]:
+    found = Marks(store, store.rows())
+    return {drawing.key: found.of(drawing) for drawing in _drawings(store)}
+
+
+def _drawings(store: Store) -> list[Drawing]:
+    source = Source(store, store.rows())
+    return [drawing for kind in DRAWN for drawing in kind(source)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("history.csv", b"epoch,validation_bound\n1,-3.5\n2\n", "it is no table of numbers"),
+        ("history.csv", b"\xff\xfe", "it is no table of numbers"),
+        ("history.csv", b"epoch\n1\n", "expected rows with epoch, validation_bound"),
+        ("likelihood.json", b'{"sampled": ', "it is no JSON"),
+        ("likelihood.json", b"[]", "expected a JSON object, found list"),
+    ],
+)
+def test_a_damaged_file_costs_its_cell_alone(
+    store: Store, made: list[Figure], tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    copy = _copy(store, tmp_path)
+    shutil.copytree(store.out / "report", copy.out / "report")  # else everything is drawn
+    first = next(row for row in copy.rows() if (row["model"], row["dataset"]) == ("CP", "digits"))
+    (copy.folder(first["cell"]) / name).write_bytes(content)
+    told: list[str] = []
+    left = make_figures(copy, copy.rows(), told.append)
+    (notice,) = told
+    assert notice.startswith(f"left out of the figures: {first['cell']}/{name}: ")
+    assert said in notice
+    assert {figure.key for figure in left} == {figure.key for figure in made}
+    source = Source(copy, copy.rows())
+    assert "CP" in next(d for d in curves(source) if d.dataset == "digits").models  # another seed
 
 
 def test_what_is_gone_is_removed_and_what_fails_is_told(

@@ -21,8 +21,8 @@ def curves(source: Source) -> Iterator[Drawing]:
     for dataset in source.datasets:
         found = []
         for system in source.on(dataset):
-            histories = [source.history(cell) for cell in system.cells]
-            if all(histories):
+            histories = [h for cell in system.cells if (h := source.history(cell))]
+            if histories:
                 found.append((system, histories))
         if not found:
             continue

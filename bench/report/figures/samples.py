@@ -33,6 +33,13 @@ def shape_of(source: Source, system: System) -> tuple[int, int] | None:
 
 def marginal(source: Source, system: System, count: int, stream: str = "marginal") -> Pictures:
     """What a system generates, with c ~ q(c) where it has a category, shape (count, P)."""
+    key = stream, system.cell, count
+    if key not in source.drawn:
+        source.drawn[key] = _marginal(source, system, count, stream)
+    return source.drawn[key]
+
+
+def _marginal(source: Source, system: System, count: int, stream: str) -> Pictures:
     model = source.model(system.cell)
     prior, shares = model.joint_prior(), source.usage(system.cell)
     if model.spec.categories is not None and shares is not None:

@@ -7,12 +7,17 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from bench.errors import first_line
 from bench.evaluation.kept_examples import Kept, kept_examples
+from bench.registry import Registry
 from bench.report.summary import Line, summarise
 from bench.store import Row, Store
 
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from bench.model import Model
 
 __all__ = ["Drawing", "Source", "System", "noise", "of_cell"]
+
+HISTORY = ("epoch", "validation_bound")  # the columns that are drawn
 
 
 @dataclass(frozen=True)
@@ -109,11 +116,18 @@ class Source:
     Args:
         store: where they lie.
         rows: of the cells that figures are about.
+
+    Attributes:
+        systems: of the finished cells, in one order for every figure.
+        drawn: what systems have generated: by stream of noise, cell and number.
+        damaged: files that were found unreadable, as ``cell/name``, each with the reason.
     """
 
     store: Store
     rows: Sequence[Row]
     systems: tuple[System, ...] = field(init=False)
+    damaged: dict[str, str] = field(init=False, default_factory=dict)
+    drawn: dict[tuple[str, str, int], NDArray[np.float32]] = field(init=False, default_factory=dict)
     _models: dict[str, Model] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -143,21 +157,42 @@ class Source:
         return sorted({s.components for s in self.on(dataset) if s.components is not None})
 
     def json(self, cell: str, name: str) -> dict[str, Any]:
-        """A JSON file of a cell; empty where there is none."""
+        """A JSON file of a cell; empty where there is none, or a damaged one."""
+        path = self.store.folder(cell) / f"{name}.json"
         try:
-            found = json.loads((self.store.folder(cell) / f"{name}.json").read_text())
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    def history(self, cell: str) -> dict[str, list[float]]:
-        """The columns of a cell's history.csv; empty where there is none."""
-        try:
-            with (self.store.folder(cell) / "history.csv").open(newline="") as stream:
-                rows = list(csv.DictReader(stream))
+            found = json.loads(path.read_text())
         except OSError:
             return {}
-        return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
+        except ValueError as error:
+            return self._is_damaged(path, f"it is no JSON ({first_line(error)})")
+        if not isinstance(found, dict):
+            return self._is_damaged(path, f"expected a JSON object, found {type(found).__name__}")
+        return found
+
+    def history(self, cell: str) -> dict[str, list[float]]:
+        """The columns of a cell's history.csv; empty where there is none, or a damaged one."""
+        path = self.store.folder(cell) / "history.csv"
+        try:
+            with path.open(newline="") as stream:
+                rows = list(csv.DictReader(stream))
+            found = {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
+        except OSError:
+            return {}
+        except (ValueError, TypeError, csv.Error) as error:  # cut off in a row, or bytes of others
+            return self._is_damaged(path, f"it is no table of numbers ({first_line(error)})")
+        missing = [name for name in HISTORY if name not in found]
+        if missing:
+            return self._is_damaged(path, f"expected rows with {', '.join(HISTORY)}, found none")
+        return found
+
+    def _is_damaged(self, path: Path, why: str) -> dict[str, Any]:
+        self.damaged[f"{path.parent.name}/{path.name}"] = why
+        return {}
+
+    @cached_property
+    def _registry(self) -> Registry:
+        """What is installed; to look for it takes as long as to load a model."""
+        return Registry()
 
     def model(self, cell: str) -> Model:
         """The trained model of a cell.
@@ -170,7 +205,7 @@ class Source:
         if cell not in self._models:
             if len(self._models) > 8:  # figures ask for one cell several times in a row
                 self._models.pop(next(iter(self._models)))
-            self._models[cell] = load_model(self.store.folder(cell))
+            self._models[cell] = load_model(self.store.folder(cell), registry=self._registry)
         return self._models[cell]
 
     def examples(self, system: System) -> Kept | None:

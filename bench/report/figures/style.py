@@ -20,6 +20,7 @@ __all__ = [
     "blocks",
     "hide_axes",
     "house_style",
+    "lay_out",
     "montage",
     "png",
     "show_montage",
@@ -122,6 +123,17 @@ def show_montage(axes: Axes, whole: NDArray[Any]) -> None:
     """A montage on its axes."""
     axes.imshow(whole, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     hide_axes(axes)
+
+
+def lay_out(figure: Canvas) -> None:
+    """Place a figure's parts once, for all files that it is saved as.
+
+    Saving a figure that has a layout engine draws it once more, for the engine alone.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def png(figure: Canvas) -> bytes:
