@@ -25,6 +25,7 @@ from bench.tracking import CellRun, Tracker, git_commit
 from bench.tracking.content import dataset_input, parameters
 from bench.training import Epoch
 from bench.tuning import TrialRecord
+from bench.tuning.storage import Storage
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -125,8 +126,13 @@ def carry_out(
         notice: hears what is worth knowing.
         recorder: makes what hears the cells; None for a ``Recorder``.
         command: names the run in the tracking store.
+
+    Raises:
+        UsageError: trials cannot be kept where they are to be; nothing has trained.
     """
     config = prepared.config
+    if config.tuning.trials:
+        Storage.at(config.tuning.storage, store.out).make()
     tracker = Tracker(
         uri=config.tracking.uri,
         out=store.out,
