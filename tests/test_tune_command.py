@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from bench.best import best_values
+from bench.searching import Found
 from runs import TINY, Ended, bench, plan_of, results, run_tiny
 
 PAIRS = ("--models", "CP,VAE", "--datasets", "gaussians", "--components", "2,3", "--seeds", "0,4")
@@ -76,6 +78,29 @@ def test_best_toml_trains_what_a_tuned_run_trains(tuned: tuple[Path, Ended]) -> 
         assert json.loads(one["tuned"])
         config = out.with_name("again") / "cells" / one["cell"] / "config.json"
         assert json.loads(config.read_text())["best"] == json.loads(one["tuned"])
+
+
+def test_the_files_of_a_search_are_written_by_whoever_holds_the_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+    real = Found.keep
+
+    def keep(self: Found, folder: Path) -> None:
+        lock = FileLock(tmp_path / ".locks" / f"{folder.name}.lock", is_singleton=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            held.append(folder.name)
+        else:
+            lock.release()
+        real(self, folder)
+
+    monkeypatch.setattr(Found, "keep", keep)
+    words = ("--models", "VAE", "--datasets", "gaussians", "--trials", 1)
+    assert tune(tmp_path, *words).status == 0
+    assert held == [path.name for path in (tmp_path / "cells").iterdir()]
+    assert (tmp_path / "cells" / held[0] / "tuning.json").is_file()
 
 
 def test_best_values_make_other_cells() -> None:
