@@ -101,7 +101,7 @@ def report(
         str | None,
         typer.Option(
             help="bounds, likelihood, decomposition, categories, prior-side, kmeans, generation, "
-            "density, labels, table1, table2, table3; several with commas"
+            "density, labels, table1, table2, table3, searches; several with commas"
         ),
     ] = None,
     models: Annotated[str | None, typer.Option(help="Only these: CP,mog x joint")] = None,

@@ -19,6 +19,7 @@ from bench.registry import Registry
 from bench.report.best import mark_best
 from bench.report.summary import summarise
 from bench.report.tables import to_terminal
+from bench.searched import searched, show
 from bench.store import Row, Store
 from bench.terminal import Display, duration
 from bench.tracking import CellRun, Tracker, git_commit
@@ -71,6 +72,8 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
     lines = summarise(rows)
     mark_best(lines, store)
     to_terminal(lines, console)
+    if found := searched(prepared.plan.cells, store):
+        show(found, console)
     if config.tuning.trials and (path := write_best(store, config, prepared.plan.cells)):
         said = f"best settings: {path} (train them: bench run --config {path})"
         console.print(said, markup=False, highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -37,6 +38,46 @@ def test_it_says_what_was_found_and_what_it_cost(tuned: tuple[Path, Ended]) -> N
     assert not results(out)  # nothing was trained but trials
 
 
+def table(said: str) -> list[str]:
+    """The table of the searches, with the budget below it."""
+    lines = said.splitlines()
+    (first,) = (i for i, line in enumerate(lines) if line.startswith("searches, best validation"))
+    (last,) = (i for i, line in enumerate(lines) if line.startswith("budget on gaussians"))
+    return lines[first : last + 1]
+
+
+@pytest.mark.slow
+def test_a_tuned_run_and_its_report_say_what_the_searches_cost(tmp_path: Path) -> None:
+    words = ("--models", "VAE", "--datasets", "gaussians", *SEARCH, "--seeds", "0,4")
+    first = run_tiny(tmp_path, *words, epochs=3)
+    assert first.status == 0, first.out + first.err
+    again = run_tiny(tmp_path, *words, epochs=3)
+    (cell, _) = (tmp_path / "cells").iterdir()
+    found = json.loads((cell / "tuning.json").read_text())
+    shown = " ".join(table(first.out))
+    counts = [found[f"trials_{state}"] for state in ("complete", "pruned", "failed")]
+    assert sum(counts) == 4
+    for number in (*counts, found["trial_epochs"]):
+        assert f" {number} " in shown
+    assert table(again.out) == table(first.out)
+    report = bench("report", "--out", tmp_path, "--section", "searches", "--format", "csv")
+    (row,) = csv.DictReader(report.out.splitlines())
+    assert [int(row[state]) for state in ("complete", "pruned", "failed")] == counts
+    assert int(row["trial_epochs"]) == found["trial_epochs"]
+    assert float(row["validation_bound"]) == found["validation_bound"]
+    whole = " ".join(bench("report", "--out", tmp_path).out.split())
+    assert "Searches on gaussians" in whole
+    assert "the same for every prior: 4 trials of at most 3 epochs" in whole
+
+
+def test_a_run_whose_searches_fail_says_what_they_tried(tmp_path: Path) -> None:
+    words = ("--models", "VAE", "--datasets", "gaussians", "--trials", "2")
+    huge = 'tuning.space={"training.learning_rate"={type="choice",options=[1e30,1e35]}}'
+    ended = run_tiny(tmp_path, *words, "--set", huge)
+    assert ended.status == 1
+    assert "all 2 trials of" in " ".join(table(ended.out))
+
+
 def test_a_search_leaves_its_table_and_figures(tuned: tuple[Path, Ended]) -> None:
     out, _ = tuned
     folders = list((out / "cells").iterdir())
@@ -67,6 +108,7 @@ def test_best_toml_trains_what_a_tuned_run_trains(tuned: tuple[Path, Ended]) -> 
     again = bench("run", "--config", out / "best.toml", *words)
     assert again.status == 0, again.out + again.err
     assert (out.with_name("whole") / "best.toml").is_file()
+    assert table(whole.out) == table(tuned[1].out)
     expected, found = results(out.with_name("whole")), results(out.with_name("again"))
     own = {"cell", "setting", "seconds", "evaluation_seconds"}
     assert len(found) == 6

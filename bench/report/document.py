@@ -70,10 +70,10 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
         labelled = len(finished) <= LABEL_LINES and format_ != "csv"
     kinds = [kind for kind in KINDS if kind in choice.sections]
     if not choice.sections and format_ != "csv":
-        kinds = ["table3"] if format_ == "terminal" else list(KINDS)
+        kinds = ["table3", "searches"] if format_ == "terminal" else list(KINDS)
     papers = of_lines(store, lines, kinds)
     if not choice.sections and format_ == "terminal":  # of other data it repeats the first section
-        papers = [table for table in papers if any(r["published"] for r in table.records)]
+        papers = [table for table in papers if any(r.get("published", 1) for r in table.records)]
     empty = [s.key for s in sections if choice.sections and not s.lines(lines)]
     if LABELS in choice.sections and not any(_labels(line, store)[1] for line in finished):
         empty.append(LABELS)

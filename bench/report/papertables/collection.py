@@ -1,4 +1,4 @@
-"""All of the paper's tables that a store has numbers for."""
+"""All of the paper's tables that a store has numbers for, and the table of the searches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.report.papertables.assumptions import table_1
 from bench.report.papertables.bounds import table_3
 from bench.report.papertables.toplists import table_2
+from bench.report.searches import search_tables
 from bench.report.summary import Line, Row, summarise
 from bench.report.table import Table
 from bench.store import Store
@@ -17,12 +18,13 @@ KINDS = {
     "table1": "the independence assumptions and their measured terms",
     "table2": "the largest categories of each label (Tables 2 and A1)",
     "table3": "our bounds beside the published ones",
+    "searches": "what each search tried, found and cost",
 }
 """The names of the tables on the command line."""
 
 
 def tables(store: Store, rows: Sequence[Row]) -> list[Table]:
-    """Tables 1, 2 and A1, and 3, for every dataset and K that has something in them.
+    """Tables 1, 2 and A1, 3, and the searches, for every dataset and K that has something in them.
 
     Args:
         store: where the cells' files are.
@@ -40,4 +42,6 @@ def of_lines(store: Store, lines: Sequence[Line], kinds: Sequence[str]) -> list[
         found += table_2(store, lines)
     if "table3" in kinds:
         found += table_3(lines)
+    if "searches" in kinds:
+        found += search_tables(store, lines)
     return found
