@@ -55,17 +55,13 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
         estimate(prepared, console)
         return EXIT_OK
     store = Store(prepared.job.out)
-    job = prepared.job
-    if prepared.cluster is not None and prepared.todo:
-        from bench.ray_nodes import check_nodes
-
-        job = check_nodes(prepared.cluster, job, prepared.todo, notice)
+    prepared = as_nodes_need_it(prepared, notice)
     store.skip(prepared.plan.skipped)
     store.write_results()
 
     outcome = Outcome.DONE
     if prepared.todo:
-        outcome = carry_out(replace(prepared, job=job), request, store, console, notice)
+        outcome = carry_out(prepared, request, store, console, notice)
     config = prepared.config
     mine = {cell.id for cell in prepared.plan.cells}
     rows = [row for row in store.rows() if row["cell"] in mine]
@@ -91,6 +87,20 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
     if failed or outcome is Outcome.INCOMPLETE:
         return EXIT_FAILED
     return EXIT_OK
+
+
+def as_nodes_need_it(prepared: Prepared, notice: Callable[[str], None]) -> Prepared:
+    """The run with a job that every node of its Ray cluster can do; without a cluster as it is.
+
+    Raises:
+        UsageError: some node cannot take part; nothing has trained.
+    """
+    if prepared.cluster is None or not prepared.todo:
+        return prepared
+    from bench.ray_nodes import check_nodes
+
+    job = check_nodes(prepared.cluster, prepared.job, prepared.todo, notice)
+    return replace(prepared, job=job)
 
 
 def show_plan(prepared: Prepared, console: Console) -> None:

@@ -18,6 +18,7 @@ from bench.runner import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     Recorder,
+    as_nodes_need_it,
     carry_out,
     show_plan,
 )
@@ -49,6 +50,7 @@ def tune(request: Request, console: Console) -> int:
     prepared = searches(prepare(with_trials(request), notice))
     show_plan(prepared, console)
     config, store = prepared.config, Store(prepared.job.out)
+    prepared = as_nodes_need_it(prepared, notice)
     place = Storage.at(config.tuning.storage, store.out)
     found: Found = []
     recorder = partial(SearchRecorder, found)

@@ -205,6 +205,19 @@ class Storage:
             ) from error
 
 
+def absolute(place: str) -> str:
+    """``tuning.storage`` as processes with another working directory need it."""
+    if "://" not in place:
+        return place and str(Path(place).absolute())
+    if not place.startswith("sqlite"):
+        return place
+    from sqlalchemy.engine import make_url
+
+    url = make_url(place)
+    made = url.set(database=str(Path(url.database or "").absolute()))
+    return made.render_as_string(hide_password=False)
+
+
 def _refuse(found: str) -> NoReturn:
     raise UsageError(
         "tuning.storage: expected nothing, the path of a journal file, "
