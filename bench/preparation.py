@@ -108,7 +108,7 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     here = "cpu" if cluster else device
     workshop = Workshop(config, registry, roots, torch.device(here))
 
-    if config.tuning.trials:
+    if config.tuning.trials:  # looked at only: it may be a dry run
         Storage.at(config.tuning.storage, Path(config.run.out)).check()
     names = select_datasets(config, registry)
     check_data(registry, config, names, roots)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.ray_tasks import SEEN_SECONDS
 from rays import TwoNodes, two_nodes
 from runs import TINY, bench, results, start, wait_for, write_prior
 
@@ -75,6 +77,28 @@ def test_a_process_that_dies_again_and_again_has_failed(tmp_path: Path, nodes: T
     failed, ok = sorted(results(out), key=lambda row: row["prior"])
     assert (failed["status"], ok["status"]) == ("failed", "ok")
     assert "its worker process died 3 times without an epoch between" in failed["reason"]
+
+
+def test_a_search_on_a_cluster_finds_what_it_finds_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nodes: TwoNodes
+) -> None:
+    """Its trials lie where a relative path leads from here, and not from where a node works."""
+    monkeypatch.chdir(tmp_path)
+    words = ("--models", "VAE,MG", "--datasets", "digits", "--trials", 2, "--epochs", 2)
+    where = ("--set", "tuning.storage=shared/trials.journal")
+    began = time.monotonic()
+    for out, more in (("there", on(nodes)), ("here", ())):
+        ended = bench("tune", *TINY, *words, *where[: 2 * bool(more)], "--out", out, *more)
+        assert ended.status == 0, ended.out + ended.err
+    assert time.monotonic() - began < SEEN_SECONDS  # nobody waited for rows, which no search has
+    found, expected = (
+        {path.parent.name: path.read_text() for path in tmp_path.glob(f"{out}/cells/*/trials.csv")}
+        for out in ("there", "here")
+    )
+    assert len(expected) == 2
+    assert found == expected
+    assert (tmp_path / "shared" / "trials.journal").is_file()
+    assert (tmp_path / "there" / "best.toml").is_file()
 
 
 def test_ctrl_c_on_a_cluster_saves_and_the_next_run_goes_on(

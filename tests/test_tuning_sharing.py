@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 
 import bench.tuning.owners
-from bench.errors import Interrupted, UsageError
+from bench.errors import Interrupted
 from bench.tuning import TuningResult
 from bench.tuning.owners import Owner
 from bench.tuning.storage import Storage
@@ -221,27 +221,3 @@ def test_the_larger_budget_goes_on_after_the_smaller_one(a_round_of_eight: Stora
     )
     assert found.trials[:3] == few.trials
     assert [trial.number for trial in found.trials] == list(range(8))
-
-
-@pytest.mark.parametrize(
-    ("place", "message"),
-    [
-        ("mysql://root@localhost/optuna", r"tuning.storage: expected nothing.*found mysql://"),
-        ("postgresql://bench:secret@127.0.0.1:1/none", r"bench:\*\*\*@127.*cannot be opened"),
-    ],
-)
-def test_a_storage_that_cannot_be_is_refused(tmp_path: Path, place: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message) as raised:
-        Storage.at(place, tmp_path).check()
-    assert "secret" not in str(raised.value)
-
-
-@pytest.mark.parametrize("content", [b"SQLite format 3\0no line ends here", b"a\nb", b"{}\n{"])
-def test_a_file_that_is_no_journal_is_refused_and_left_alone(
-    tmp_path: Path, content: bytes
-) -> None:
-    file = tmp_path / "mlflow.db"
-    file.write_bytes(content)
-    with pytest.raises(UsageError, match="is no journal of Optuna's"):
-        climb(Storage.at(str(file), tmp_path), Climbing())
-    assert file.read_bytes() == content
