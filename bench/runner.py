@@ -19,7 +19,7 @@ from bench.registry import Registry
 from bench.report.best import mark_best
 from bench.report.summary import summarise
 from bench.report.tables import to_terminal
-from bench.searched import searched, show
+from bench.searched import say_place, searched, show
 from bench.store import Row, Store
 from bench.terminal import Display, duration
 from bench.tracking import CellRun, Tracker, git_commit
@@ -73,6 +73,8 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
     if config.tuning.trials and (path := write_best(store, config, prepared.plan.cells)):
         said = f"best settings: {path} (train them: bench run --config {path})"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
+    if config.tuning.trials:
+        say_place(Storage.at(config.tuning.storage, store.out), console)
     where = f"results: {store.out / 'results.csv'}"
     console.print(where, markup=False, highlight=False, soft_wrap=True)
     if outcome is Outcome.INTERRUPTED:

@@ -11,6 +11,7 @@ from bench.best_file import budget_of, read_search, settings_text
 from bench.grid import Cell
 from bench.searching import study_name
 from bench.store import Row, Store
+from bench.tuning.storage import Storage
 
 Found = list[tuple[Cell, Row]]
 
@@ -52,3 +53,9 @@ def show(found: Found, console: Console) -> None:
     for dataset, budget in sorted(budgets):
         said = f"budget on {dataset}, the same for every prior: {budget}"
         console.print(said, markup=False, highlight=False)
+
+
+def say_place(place: Storage, console: Console) -> None:
+    """Where the trials are, and what shows them."""
+    said = f"trials: {place.shown} (look at them: optuna-dashboard {place.shown})"
+    console.print(said, markup=False, highlight=False, soft_wrap=True)

@@ -22,7 +22,7 @@ from bench.runner import (
     carry_out,
     show_plan,
 )
-from bench.searched import Found, show
+from bench.searched import Found, say_place, show
 from bench.searching import study_name
 from bench.store import Row, Store
 from bench.tuning.storage import Storage
@@ -60,8 +60,7 @@ def tune(request: Request, console: Console) -> int:
     if path := write_best(store, config, done):
         said = f"best settings: {path} (train them: bench run --config {path})"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
-    said = f"trials: {place.shown} (look at them: optuna-dashboard {place.shown})"
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    say_place(place, console)
     if outcome is Outcome.INTERRUPTED:
         notice("interrupted; run the same command again to go on from here")
         return EXIT_INTERRUPTED

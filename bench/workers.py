@@ -13,10 +13,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing import sharedctypes
+from multiprocessing import resource_tracker, sharedctypes
 from typing import Any
 
 from bench.burial import IF_MEMORY, Burials
@@ -31,6 +31,7 @@ from bench.work import Help, help_search, work_on
 BARREN = 3
 """So many workers may die one after the other without having begun a cell; then none is hired."""
 LEAVE_SECONDS = 60.0
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Flag:
@@ -158,7 +159,7 @@ class Crew:
         """End whoever is still there."""
         for worker in (*self.working, *self.left):
             if worker.process.is_alive():
-                worker.process.terminate()
+                worker.process.kill()  # nothing is lost, as every file is written whole
             worker.line.close()
 
     def _hire(self) -> None:
@@ -167,7 +168,8 @@ class Crew:
         line, theirs = context.Pipe()
         here = replace(self.job, device=device)
         process = context.Process(target=self.life, args=(here, theirs, self.flag), daemon=True)
-        process.start()
+        with _unstopped():
+            process.start()
         theirs.close()  # with the worker's own copy the last is gone, which is how we hear of it
         self.working.append(Worker(process, line, device))
 
@@ -228,10 +230,22 @@ class Crew:
             self._hire()
 
 
+@contextmanager
+def _unstopped() -> Iterator[None]:
+    """What starts here hears no Ctrl-C before it can ignore it; this process hears it later."""
+    resource_tracker.ensure_running()  # which else lets the signals in
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(job: Job, line: Any, flag: Flag) -> None:
     """The life of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in STOPPING:  # they come to the whole group; the parent tells when to stop
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     keep_freed_memory()
 

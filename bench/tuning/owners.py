@@ -87,6 +87,8 @@ class Owner:
                         pass
                 except Timeout:
                     return False
+                with suppress(Exception):  # the others find no lock any more
+                    self.study.set_user_attr(PREFIX + name, {})
                 path.unlink(missing_ok=True)
                 return True
         now = time.monotonic()
