@@ -38,7 +38,8 @@ def budget_text(tuning: Mapping[str, Any], epochs: int) -> str:
     pruning = tuning["pruning"]
     if pruning and pruning["rungs"]:
         after = ", ".join(map(str, pruning["rungs"]))
-        text += f"; one in {pruning['reduction']} goes on after epoch {after}"
+        best = f"the best of all so far, one in {pruning['reduction']}"
+        text += f"; after epoch {after}, {best}, go on"
     return text
 
 

@@ -94,7 +94,11 @@ def show_page(
 
         done = sum(row["status"] == "ok" for row in rows)
         name = track_report(store.out, done, settings, notice)
-        said = f"MLflow run: {name}" if name else "MLflow has a run with these figures already"
+        said = (
+            f"MLflow run: {name}"
+            if name
+            else "these figures are recorded already; what could not be sent waits for bench sync"
+        )
         console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 

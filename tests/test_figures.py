@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from sklearn.decomposition import PCA
 from bench.evaluation.kept_examples import kept_examples
 from bench.evaluation.responsibilities import posterior_means
 from bench.loading import load_model
-from bench.report.figures import Figure, make_figures, marks
+from bench.report.figures import Figure, make_figures, making, marks
 from bench.report.figures.colours import SYSTEMS, colour
 from bench.report.figures.comparison import bounds_by_samples, points, stacks
 from bench.report.figures.components import mean_pictures, pseudo_inputs
@@ -119,6 +120,30 @@ def test_only_what_changed_is_drawn_again(store: Store, made: list[Figure], tmp_
     drawn = {path.stem for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert {f.key for f in made if f.cell == cell} <= drawn
     assert not {f.key for f in made if f.cell not in (None, cell)} & drawn
+
+
+def test_drawing_goes_on_where_it_was_interrupted(
+    store: Store, made: list[Figure], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(store.out, tmp_path / "copy", ignore=shutil.ignore_patterns("report"))
+    copy = Store(tmp_path / "copy", create=False)
+    drawn: list[str] = []
+
+    def writing(drawing: Any, *paths: Path) -> None:
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        drawn.append(drawing.key)
+        real(drawing, *paths)
+
+    real = making._write
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "_write", writing)
+        with pytest.raises(KeyboardInterrupt):
+            make_figures(copy, copy.rows(), print)
+    first = {key: (copy.out / "report" / "figures" / f"{key}.png").stat().st_ino for key in drawn}
+    make_figures(copy, copy.rows(), print)
+    for key, inode in first.items():
+        assert (copy.out / "report" / "figures" / f"{key}.png").stat().st_ino == inode
 
 
 @pytest.mark.parametrize("name", ["model.pt", "categories.json", "history.csv"])

@@ -59,7 +59,7 @@ def test_every_figure_is_an_artifact_as_png_and_as_svg(out: Path) -> None:
     assert names == pictures | {"page/index.html"}
 
     again = bench(*TRACK, out)
-    assert "has a run with these figures already" in again.out
+    assert "these figures are recorded already" in again.out
     assert len(reports(out)) == 1
 
 

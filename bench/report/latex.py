@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -47,6 +48,7 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 def escape(text: str) -> str:
     """The text as LaTeX prints it; what pdfLaTeX has no letter for becomes a question mark."""
+    text = re.sub(r'(^|[\s(\[])"', "\\1“", text)  # one that opens
     return "".join(SPECIAL.get(character) or _plain(character) for character in text)
 
 

@@ -49,14 +49,13 @@ def track_report(
         raise UsageError(f"{index.parent} holds no figures: expected those of finished cells")
     digest = hashlib.sha256(index.read_bytes()).hexdigest()[:16]
     uri = without_password(canonical(config.tracking.uri, out.resolve()))
-    if any(_holds(spool, digest, uri) for spool in spools(out)):
+    experiment = config.tracking.experiment
+    if any(_holds(spool, digest, uri, experiment) for spool in spools(out)):
         return None
     tags = {"bench.version": __version__, MARK: digest}
     if commit := git_commit():
         tags["git_commit"] = commit
-    tracker = Tracker(
-        uri=config.tracking.uri, out=out, experiment=config.tracking.experiment, notice=notice
-    )
+    tracker = Tracker(uri=config.tracking.uri, out=out, experiment=experiment, notice=notice)
     name = time.strftime("bench report %Y-%m-%d %H:%M:%S")
     tracker.start(name, {"cells": cells}, tags)
     tracker.attach(FIGURES, index.parent)
@@ -65,10 +64,11 @@ def track_report(
     return name
 
 
-def _holds(spool: Spool, digest: str, uri: str) -> bool:
-    """Whether these are the records of a report with those figures, for that store."""
+def _holds(spool: Spool, digest: str, uri: str, experiment: str) -> bool:
+    """Whether these are the records of a report with those figures, for that experiment."""
     try:
-        if spool.opening().get("uri") != uri:
+        opening = spool.opening()
+        if (opening.get("uri"), opening.get("experiment")) != (uri, experiment):
             return False
         records = spool.records(0)
         next(records)

@@ -92,6 +92,9 @@ def make_figures(store: Store, rows: Sequence[Row], notice: Notice) -> list[Figu
             except Exception as error:
                 failed.setdefault(_why(error), []).append(drawing.key)
                 lost.add(drawing.key)
+            else:  # at once: whoever is interrupted goes on from here
+                known[drawing.key] = fresh[drawing.key]
+                write_json(folder / "index.json", known)
     made = [_record(d, *_paths(folder, d)) for d in drawings if d.key not in lost]
     kept = {figure.key: fresh[figure.key] for figure in made}
     for path, why in source.damaged.items():
