@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.cells import ELSEWHERE
 from bench.grid import Cell
 from bench.history import read_history
 from bench.registry import Registry
@@ -14,6 +15,9 @@ from bench.tracking import CellRun, Tracker
 from bench.tracking.content import parameters
 from bench.training import Epoch
 from bench.tuning import TrialRecord
+
+NO_METRICS = ("seed", "components", ELSEWHERE)
+TRAINED_ELSEWHERE = {"bench.trained_by": "another run on this results folder"}
 
 
 class Recorder:
@@ -32,6 +36,7 @@ class Recorder:
         self.inputs, self.registry = inputs, registry
         self.runs: dict[str, CellRun] = {}
         self.trials: dict[tuple[str, int], CellRun] = {}
+        self.worked: set[str] = set()  # cells that this run has begun to train or to evaluate
 
     def started(self, cell: Cell) -> None:
         """A cell begins: its run is opened."""
@@ -52,6 +57,8 @@ class Recorder:
 
     def phase(self, cell: Cell, name: str) -> None:
         """A cell goes on."""
+        if name != "tune":  # runs share a search, whoever trains the cell
+            self.worked.add(cell.id)
         self.display.phase(cell, name)
 
     def epoch(self, cell: Cell, epoch: Epoch, trial: int | None) -> None:
@@ -88,14 +95,20 @@ class Recorder:
         """A cell is finished or has failed: its row is on disk already."""
         self.display.ended(cell, row)
         self.store.refresh_results()
+        run, folder = self.runs.pop(cell.id), self.store.folder(cell.id)
+        # A task that a cluster repeats may find the row that its first attempt has written.
+        if row.get(ELSEWHERE) and cell.id not in self.worked:
+            run.finish(
+                "KILLED", {}, tags={"bench.trained_by": "another run on this results folder"}
+            )
+            return
         numbers = {
             name: float(value)
             for name, value in row.items()
-            if isinstance(value, int | float) and name not in ("seed", "components")
+            if isinstance(value, int | float) and name not in NO_METRICS
         }
         if "validation_bound" in numbers:  # the name of the curve, whose end it is not
             numbers["best_validation_bound"] = numbers.pop("validation_bound")
-        run, folder = self.runs.pop(cell.id), self.store.folder(cell.id)
         if row["status"] == "ok" and run.epochs < row.get("epochs", 0):
             run.complete(read_history(folder / "history.csv"))
         run.finish(

@@ -83,6 +83,7 @@ class CellRun:
         folder: Path | None = None,
         purity: Sequence[Mapping[str, Any]] | None = None,
         params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Send what is left and end the run; a second call does nothing.
 
@@ -92,6 +93,7 @@ class CellRun:
             folder: the cell's folder, whose known files become artifacts.
             purity: rows with ``label``, ``purity`` and perhaps ``chance``, one a label.
             params: parameters that were not known at the start, as tuned ones are not.
+            tags: tags that were not known at the start.
         """
         if self._finished:
             return
@@ -102,7 +104,8 @@ class CellRun:
             self._send(params={key: str(value) for key, value in params.items()})
         rows = [{key: plain(value) for key, value in row.items()} for row in purity or ()]
         where = None if folder is None else self._tracker.place(folder)
-        self._send(time=_now(), end=status, name=self._name, folder=where, purity=rows)
+        told = {"name": self._name, "folder": where, "purity": rows, "tags": dict(tags or {})}
+        self._send(time=_now(), end=status, **told)
         self._tracker.forget(self._number)
 
     def _note(self, values: Mapping[str, float | None], step: int) -> None:
