@@ -27,6 +27,9 @@ from bench.store import TRAINED, Row, Store
 from bench.tuning import TrialRecord
 from bench.workshop import Workshop
 
+ELSEWHERE = "elsewhere"
+"""Set in a row that is told of, and in none on disk: another run on this store has trained it."""
+
 
 @dataclass
 class Events:
@@ -49,7 +52,7 @@ def run_group(
     its traceback and given as a row; only an interruption is raised.
 
     Yields:
-        Each cell as it ends, with its row.
+        Each cell as it ends, with its row; one that another run has ended has ``ELSEWHERE`` in it.
 
     Raises:
         Interrupted: the run was asked to stop; the cells' state is saved.
@@ -71,7 +74,7 @@ def run_group(
             if workshop.fresh:
                 store.forget(cell)  # only now, so that an interrupted run has lost no other cell
             elif finished is not None and finished["status"] == "ok":
-                yield cell, finished  # by another run on this store, while this one waited
+                yield cell, {**finished, ELSEWHERE: True}  # while this run waited
                 continue
             store.folder(cell.id).mkdir(parents=True, exist_ok=True)
             sweep(store.folder(cell.id))

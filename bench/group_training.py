@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import torch
 from bench.config import Config
 from bench.engine.replica import Epoch, Progress, Replica, TrainingFailed
 from bench.errors import Interrupted, first_line
-from bench.files import write_json, write_text
+from bench.files import write_json
 from bench.grid import Cell
 from bench.grouping import CHECKPOINT, Group, settings_of
+from bench.history import write_history
 from bench.loading import keep_plugins
 from bench.memory_limits import out_of_memory
 from bench.model import Model
@@ -159,7 +160,7 @@ def _keep(
     progress, folder = replica.progress, store.folder(cell.id)
     if progress.failure:
         return TrainingFailed(progress.failure)
-    _write_history(folder / "history.csv", progress.history)
+    write_history(folder / "history.csv", progress.history)
     facts = _facts(progress) | facts
     keep_model(folder, cell.training_id, replica.model.state_dict(), facts)
     store.keep_trained(cell)
@@ -193,9 +194,3 @@ def describe(
         "threads": threads,
         **{name: getattr(config, name).model_dump() for name in ("training", "model")},
     }
-
-
-def _write_history(path: Path, history: Iterable[Epoch]) -> None:
-    lines = [",".join(Epoch.__dataclass_fields__)]
-    lines += [",".join(str(value) for value in asdict(record).values()) for record in history]
-    write_text(path, "\n".join(lines) + "\n")

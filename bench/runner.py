@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,19 +13,16 @@ from bench import __version__
 from bench.best_file import write_best
 from bench.estimate import estimate
 from bench.execution import Outcome, Stop, execute
-from bench.grid import Cell
 from bench.preparation import Prepared, Request, prepare
-from bench.registry import Registry
+from bench.recorder import Recorder
 from bench.report.best import mark_best
 from bench.report.summary import summarise
 from bench.report.tables import to_terminal
 from bench.searched import say_place, searched, show
-from bench.store import Row, Store
+from bench.store import Store
 from bench.terminal import Display, duration
-from bench.tracking import CellRun, Tracker, git_commit
-from bench.tracking.content import dataset_input, parameters
-from bench.training import Epoch
-from bench.tuning import TrialRecord
+from bench.tracking import Tracker, git_commit
+from bench.tracking.content import dataset_input
 from bench.tuning.storage import Storage
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
@@ -197,91 +194,3 @@ def carry_out(
             store.write_results()
     console.print(f"took {duration(time.monotonic() - started)}", highlight=False)
     return outcome
-
-
-class Recorder:
-    """Hands what cells do to the display, the tracker and the store."""
-
-    def __init__(
-        self,
-        display: Display,
-        tracker: Tracker,
-        store: Store,
-        tags: Mapping[str, str],
-        inputs: Mapping[str, Mapping[str, Any]],
-        registry: Registry,
-    ) -> None:
-        self.display, self.tracker, self.store, self.tags = display, tracker, store, tags
-        self.inputs, self.registry = inputs, registry
-        self.runs: dict[str, CellRun] = {}
-        self.trials: dict[tuple[str, int], CellRun] = {}
-
-    def started(self, cell: Cell) -> None:
-        """A cell begins: its run is opened."""
-        self.display.started(cell)
-        tags = {
-            **self.tags,
-            "model": cell.model or f"{cell.prior} x {cell.posterior}",
-            "dataset": cell.dataset,
-            "dataset_fingerprint": cell.settings["fingerprint"],
-            "cell": cell.id,
-        }
-        self.runs[cell.id] = self.tracker.cell(
-            cell.label,
-            parameters(cell, self.registry),
-            tags,
-            datasets=[self.inputs[cell.dataset]],
-        )
-
-    def phase(self, cell: Cell, name: str) -> None:
-        """A cell goes on."""
-        self.display.phase(cell, name)
-
-    def epoch(self, cell: Cell, epoch: Epoch, trial: int | None) -> None:
-        """An epoch of a cell, or of one of its trials."""
-        self.display.epoch(cell, epoch, trial)
-        run = self.runs[cell.id] if trial is None else self.trials.get((cell.id, trial))
-        if run is not None:  # a helper may have begun a trial before its cell was heard of
-            run.epoch(epoch)
-
-    def trying(self, cell: Cell, trial: int, values: dict[str, Any]) -> None:
-        """A trial begins: a run beneath its cell's."""
-        tags = {**self.tags, "cell": cell.id, "trial": str(trial)}
-        self.trials[cell.id, trial] = self.tracker.cell(
-            f"trial {trial}",
-            values,
-            tags,
-            parent=self.runs[cell.id],
-            datasets=[self.inputs[cell.dataset]],
-        )
-
-    def trial(self, cell: Cell, record: TrialRecord) -> None:
-        """A trial ends."""
-        self.display.trial(cell, record)
-        metrics = {} if record.value is None else {"best_validation_bound": record.value}
-        run = self.trials.pop((cell.id, record.number), None)
-        if run is not None:
-            run.finish("FAILED" if record.value is None else "FINISHED", metrics)
-
-    def notice(self, cell: Cell, text: str) -> None:
-        """Something about a cell was not done as it was asked."""
-        self.display.notice(cell, text)
-
-    def ended(self, cell: Cell, row: Row) -> None:
-        """A cell is finished or has failed: its row is on disk already."""
-        self.display.ended(cell, row)
-        self.store.refresh_results()
-        numbers = {
-            name: float(value)
-            for name, value in row.items()
-            if isinstance(value, int | float) and name not in ("seed", "components")
-        }
-        if "validation_bound" in numbers:  # the name of the curve, whose end it is not
-            numbers["best_validation_bound"] = numbers.pop("validation_bound")
-        self.runs.pop(cell.id).finish(
-            "FINISHED" if row["status"] == "ok" else "FAILED",
-            numbers,
-            folder=self.store.folder(cell.id),
-            purity=self.store.labels(cell.id),
-            params={f"tuned.{key}": value for key, value in row.get("tuned", {}).items()},
-        )

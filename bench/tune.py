@@ -13,11 +13,11 @@ from bench.errors import UsageError
 from bench.execution import Outcome, share_cores
 from bench.grid import Cell
 from bench.preparation import Prepared, Request, prepare
+from bench.recorder import Recorder
 from bench.runner import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OK,
-    Recorder,
     as_nodes_need_it,
     carry_out,
     show_plan,

@@ -124,7 +124,7 @@ def wait(child: int, seconds: float) -> int | None:
 @contextmanager
 def told(fate: Fate, log: Path) -> Iterator[None]:
     """Have a run note in a file of ours how far it is; count these events, and die after one."""
-    from bench.runner import Recorder
+    from bench.recorder import Recorder
 
     log.with_suffix(".phase").write_text("start, plan")
     made = 0

@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import pytest
 
-from bench.runner import Recorder
+from bench.recorder import Recorder
 from bench.tracking import Tracker, runs
 from bench.training import ReplicaTrainer
+from interrupted import check_interrupted, interrupting
 from killing import differences
-from runs import Ended, results, run_tiny
+from runs import results, run_tiny
 
 PAIR = ("--models", "VAE,CP", "--datasets", "digits")
 SEARCH = (*PAIR, "--trials", 8, "--set", "model.latent_dim=3")
-
-
-def interrupting(real: Callable[..., Any], moments: Sequence[int], times: int = 1) -> Any:
-    """The function, with a Ctrl-C (or two) at its calls of those numbers."""
-    made = 0
-
-    def call(*arguments: Any, **options: Any) -> Any:
-        nonlocal made
-        made += 1
-        if made in moments:
-            for _ in range(times):
-                signal.raise_signal(signal.SIGINT)
-        return real(*arguments, **options)
-
-    return call
-
-
-def check_interrupted(ended: Ended) -> None:
-    assert ended.status == 130, ended.out + ended.err
-    assert "interrupted; run the same command again to go on from here" in ended.out
-    assert "Traceback" not in ended.out + ended.err
 
 
 @pytest.fixture(scope="module")

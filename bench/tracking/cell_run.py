@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ class CellRun:
         self._tracker, self._number, self._name = tracker, number, name
         self._metrics: list[tuple[str, float, int, int]] = []
         self._sent = time.monotonic()
+        self._steps: set[int] = set()
         self._finished = False
         self._send(
             time=_now(),
@@ -44,8 +45,20 @@ class CellRun:
             datasets=[dict(dataset) for dataset in datasets],
         )
 
+    @property
+    def epochs(self) -> int:
+        """How many epochs of the history it has noted."""
+        return len(self._steps)
+
+    def complete(self, history: Iterable[Epoch]) -> None:
+        """Note those epochs of a history that it was not told of: an earlier run trained them."""
+        for epoch in history:
+            if epoch.epoch not in self._steps:
+                self.epoch(epoch)
+
     def epoch(self, epoch: Epoch) -> None:
         """Note an epoch of the history; many are sent in one call."""
+        self._steps.add(epoch.epoch)
         values = {
             "objective": epoch.objective,
             "validation_bound": epoch.validation_bound,
@@ -70,6 +83,7 @@ class CellRun:
         folder: Path | None = None,
         purity: Sequence[Mapping[str, Any]] | None = None,
         params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Send what is left and end the run; a second call does nothing.
 
@@ -79,6 +93,7 @@ class CellRun:
             folder: the cell's folder, whose known files become artifacts.
             purity: rows with ``label``, ``purity`` and perhaps ``chance``, one a label.
             params: parameters that were not known at the start, as tuned ones are not.
+            tags: tags that were not known at the start.
         """
         if self._finished:
             return
@@ -89,7 +104,8 @@ class CellRun:
             self._send(params={key: str(value) for key, value in params.items()})
         rows = [{key: plain(value) for key, value in row.items()} for row in purity or ()]
         where = None if folder is None else self._tracker.place(folder)
-        self._send(time=_now(), end=status, name=self._name, folder=where, purity=rows)
+        told = {"name": self._name, "folder": where, "purity": rows, "tags": dict(tags or {})}
+        self._send(time=_now(), end=status, **told)
         self._tracker.forget(self._number)
 
     def _note(self, values: Mapping[str, float | None], step: int) -> None:

@@ -110,6 +110,8 @@ class Delivery:
                 self._session.attach_model(run, folder, self._register)
         if record["purity"]:
             self._session.attach_purity(run, record["name"], record["purity"])
+        if tags := record.get("tags"):  # absent from records of an earlier version
+            self._session.log(run, tags=tags)
         self._session.end(run, record["end"], record["time"])
 
     def _place(self, folder: str) -> Path:

@@ -1,0 +1,105 @@
+"""What MLflow holds of cells that one run began and another ended."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from pkgutil import resolve_name
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import Mock
+
+import pytest
+
+from bench.cells import ELSEWHERE
+from bench.recorder import Recorder
+from bench.store import Store
+from bench.tracking import CellRun
+from bench.tracking.location import locate
+from interrupted import check_interrupted, interrupting
+from runs import plan_of, run_tiny
+
+EPOCHS = 4
+TRACKED = ("--models", "VAE", "--datasets", "digits", "--set", "tracking.enabled=true")
+CURVES = ("objective", "validation_bound", "beta", "temperature", "epoch_seconds")
+
+
+def runs_of_cells(out: Path) -> tuple[Any, dict[str, list[Any]]]:
+    """A client of the store in a results folder, and its cells' runs by their status."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=locate("", out).uri)
+    found = client.get_experiment_by_name("bench")
+    held: dict[str, list[Any]] = {}
+    for run in client.search_runs([found.experiment_id]):
+        if run.info.run_name == "digits VAE seed 0":
+            held.setdefault(run.info.status, []).append(run)
+    return client, held
+
+
+def test_a_resumed_cell_has_its_whole_curves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = "bench.training.validation_bound"
+    with monkeypatch.context() as patch:
+        patch.setattr(where, interrupting(resolve_name(where), [2]))
+        check_interrupted(run_tiny(tmp_path, *TRACKED, epochs=EPOCHS))
+    assert run_tiny(tmp_path, *TRACKED, epochs=EPOCHS).status == 0
+    client, held = runs_of_cells(tmp_path)
+    assert {status: len(runs) for status, runs in held.items()} == {"KILLED": 1, "FINISHED": 1}
+    (run,) = held["FINISHED"]
+    (path,) = tmp_path.glob("cells/*/history.csv")
+    with path.open(newline="") as stream:
+        history = list(csv.DictReader(stream))
+    assert len(history) == EPOCHS
+    for key in CURVES:
+        points = client.get_metric_history(run.info.run_id, key)
+        column = key.removeprefix("epoch_")
+        expected = [(number, float(line[column])) for number, line in enumerate(history, 1)]
+        assert sorted((point.step, point.value) for point in points) == expected, key
+        assert run.data.metrics[key] == expected[-1][1]
+
+
+def test_a_cell_that_another_run_trained_is_tracked_by_that_run_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*TRACKED, "--set", "tracking.register_models_as=mine")
+    real, others = resolve_name("bench.cells.hold_all"), []
+
+    def after_another(*arguments: Any) -> Any:
+        if not others:  # this run has chosen its cells, and has come too late for the first
+            others.append(None)
+            others[0] = run_tiny(tmp_path, *words)
+        return real(*arguments)
+
+    monkeypatch.setattr("bench.cells.hold_all", after_another)
+    assert run_tiny(tmp_path, *words).status == 0
+    assert others[0].status == 0
+    client, held = runs_of_cells(tmp_path)
+    assert {status: len(runs) for status, runs in held.items()} == {"KILLED": 1, "FINISHED": 1}
+    (taken,), (trained,) = held["KILLED"], held["FINISHED"]
+    assert taken.data.metrics == {}
+    assert client.list_artifacts(taken.info.run_id) == []
+    assert taken.data.tags["bench.trained_by"] == "another run on this results folder"
+    assert "bench.trained_by" not in trained.data.tags
+    versions = client.search_model_versions("name = 'mine'")
+    assert [version.run_id for version in versions] == [trained.info.run_id]
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["trained here", "trained elsewhere"])
+def test_a_cell_that_is_found_finished_is_the_runs_own_if_it_was_heard_training(
+    tmp_path: Path, heard: bool
+) -> None:
+    """As on a cluster, where a task is repeated that was lost just after it had written the row."""
+    (cell,) = plan_of(models=["VAE"]).cells
+    ended: list[tuple[str, dict[str, Any]]] = []
+    run = SimpleNamespace(epochs=0, finish=lambda status, *_, **told: ended.append((status, told)))
+    recorder = Recorder(Mock(), Mock(), Store(tmp_path), {}, {}, Mock())
+    recorder.runs[cell.id] = cast(CellRun, run)
+    recorder.phase(cell, "tune")
+    if heard:
+        recorder.phase(cell, "train")
+    recorder.ended(cell, {"status": "ok", "nelbo": 1.0, ELSEWHERE: True})
+    ((status, told),) = ended
+    assert status == ("FINISHED" if heard else "KILLED")
+    assert ("folder" in told) == heard
