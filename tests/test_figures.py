@@ -28,6 +28,7 @@ from bench.report.figures.marks import Marks
 from bench.report.figures.source import Drawing, Source, System, noise
 from bench.report.figures.traversal import walk
 from bench.report.figures.usage import order_of
+from bench.report.scorecard.evidence import Evidence
 from bench.store import Store
 from runs import run_tiny
 
@@ -353,7 +354,7 @@ def test_ranks_are_demsars() -> None:
 
 
 def test_ranks_need_three_datasets(source: Source) -> None:
-    datasets, systems = complete(source)
+    datasets, systems = complete(source, Evidence(source.store, source.rows))
     assert datasets == ["digits", "gaussians"]
     assert systems.keys() == {"VAE", "CP"}
     rows = [

@@ -10,6 +10,9 @@ import pytest
 import latexed
 from bench.report.latex import escape, to_latex
 from bench.report.papertables import Formula, Table
+from bench.report.sections import BOUNDS, LIKELIHOOD
+from bench.report.summary import AVERAGED, summarise
+from bench.report.tables import as_tables
 from fabricated import empty, put, row
 from runs import bench
 
@@ -66,6 +69,26 @@ def test_what_is_too_long_or_too_wide_goes_on(tmp_path: Path, table: Table) -> N
         re.findall(r"\\label\{(.*?)\}", text)))  # fmt: skip
     if table.key == "wide":  # what belongs together stands together
         assert [head.count("K=") % 3 for head in re.findall(r"toprule\n(.*)", text)] == [0, 0, 0]
+
+
+def test_every_row_of_what_goes_on_is_named(tmp_path: Path) -> None:
+    store, many = empty(tmp_path), dict.fromkeys(AVERAGED, 12345.678)
+    put(store, row(0, "HVP", cell="a", **{**many, "components": 50}))
+    for setting in ("aaaaaa", "bbbbbb"):
+        put(store, row(0, "HVP", cell=setting, **{**many, "components": 10, "setting": setting}))
+    for section in (BOUNDS, LIKELIHOOD):
+        (table,) = as_tables(summarise(store.rows()), [section])
+        text = to_latex([table])
+        names = [["HVP", "50"], ["HVP settings aaaaaa", "10"], ["HVP settings bbbbbb", "10"]]
+        blocks = re.findall(r"\\midrule\n(.*?)\n\\bottomrule", text, re.DOTALL)
+        assert len(blocks) > 1
+        for block in blocks:
+            cells = [line.removesuffix(r" \\").split(" & ") for line in block.splitlines()]
+            assert sorted([c[:2] for c in cells], reverse=True, key=lambda c: c[1]) == names
+        heads = re.findall(r"toprule\n(.*) \\\\", text)
+        assert [head.split(" & ")[:2] for head in heads] == [["model", "K"]] * len(blocks)
+        shown = [name for head in heads for name in head.split(" & ")[2:]]
+        assert shown == [escape(name) for name in table.header[2:]]
 
 
 def test_nothing_to_show_is_nothing() -> None:

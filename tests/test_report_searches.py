@@ -13,8 +13,10 @@ import pytest
 
 from bench.best_file import SEARCH
 from bench.report.figures.making import make_figures
+from bench.report.figures.searches import histories
+from bench.report.figures.source import Source
 from bench.report.page import write_page
-from bench.report.searches import find_searches
+from bench.report.searches import find_searches, searches_table
 from bench.report.summary import summarise
 from bench.store import Store
 from runs import bench, run_tiny
@@ -75,6 +77,26 @@ def test_budgets_that_differ_are_said_to_differ(searched: Store, tmp_path: Path)
         path.write_text(json.dumps(config))
     shown = " ".join(bench("report", "--section", "searches", "--out", copy.out).out.split())
     assert "NOT the same for every system" in shown
+
+
+def test_a_search_that_was_extended_is_a_line_for_each_budget(tmp_path: Path) -> None:
+    words = ("--models", "VAE", "--datasets", "digits", "--seeds", 2)
+    for trials in (2, 4):
+        ended = run_tiny(tmp_path, *words, "--trials", trials, epochs=1)
+        assert ended.status == 0, ended.out + ended.err
+    store = Store(tmp_path, create=False)
+    found = sorted(find_searches(store, summarise(store.rows())), key=lambda one: one.trials or 0)
+    assert len({one.study for one in found}) == 1
+    assert [one.trials for one in found] == [len(one.result.trials) for one in found] == [2, 4]
+    assert len({cell for one in found for cell in one.cells}) == 4
+    names = [f"digits VAE ({trials} trials of at most 1 epochs)" for trials in (2, 4)]
+    assert [one.name for one in found] == names
+    (table,) = searches_table(store, summarise(store.rows()))
+    assert sorted(row[0] for row in table.rows) == names
+    assert sorted(record["budget"][:8] for record in table.records) == ["2 trials", "4 trials"]
+    drawn = list(histories(Source(store, store.rows())))
+    assert len({drawing.key for drawing in drawn}) == 2
+    assert len({drawing.caption for drawing in drawn}) == 2
 
 
 def test_what_is_damaged_costs_no_report(searched: Store, tmp_path: Path) -> None:

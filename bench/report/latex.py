@@ -40,8 +40,8 @@ def to_latex(tables: Sequence[Table]) -> str:
     """A ``table`` environment for each, to be pasted into a document.
 
     It needs array, booktabs and graphicx: what is a little wider than the line is scaled down to
-    it. What is much wider goes on below, with the first column again, and what is longer than a
-    page in a further environment.
+    it. What is much wider goes on below, with the columns that name a row again, and what is
+    longer than a page in a further environment.
     """
     return "\n\n".join([PREAMBLE, *map(_table, tables)]) + "\n" if tables else ""
 

@@ -20,7 +20,7 @@ __all__ = ["to_csv", "to_html", "to_markdown", "to_terminal"]
 
 
 def to_terminal(tables: Sequence[Table], console: Console) -> None:
-    """Print them, each with its caption; what is too wide goes on below, with the first column."""
+    """Print them, each with its caption; what is too wide goes on below, with the names."""
     for table in tables:
         texts = [table.header, *table.rows]
         need = [max(len(row[c]) for row in texts) + 3 for c in range(len(table.header))]

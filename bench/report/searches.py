@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,18 @@ class Search:
     """A search, as it lies in the folders of the cells that were trained with what it chose.
 
     Attributes:
-        study: its name; all seeds of a setting have one.
+        study: its name; all seeds of a setting have one, and so has a search that was extended.
+        trials: how many it was allowed; None where that is not known.
         dataset, model, components: what was searched; K is None where it was searched, too.
         cells: those cells.
         result: its trials, and the best of them.
         weights: the importance of each setting, largest first; empty where that is not known.
         budget: what it was allowed, in words; empty where that is not known.
+        told: what tells it from other searches of the same, in words; empty where it is alone.
     """
 
     study: str
+    trials: int | None
     dataset: str
     model: str
     components: int | None
@@ -42,31 +46,47 @@ class Search:
     result: TuningResult
     weights: dict[str, float]
     budget: str
+    told: str = ""
+
+    @property
+    def key(self) -> str:
+        """What no other search of the store is called."""
+        return self.study if self.trials is None else f"{self.study}-{self.trials}"
 
     @property
     def name(self) -> str:
         """What a reader calls it."""
         size = "" if self.components is None else f" K={self.components}"
-        return f"{self.dataset} {self.model}{size}"
+        return f"{self.dataset} {self.model}{size}" + (f" ({self.told})" if self.told else "")
 
 
 def find_searches(store: Store, lines: Iterable[Line]) -> list[Search]:
     """Every search of which the finished cells of ``lines`` have the files, none twice.
 
-    What is damaged is left out: it is the record of how a number came about, not the number.
+    A search that was extended is one for every number of trials that it was allowed: each chose
+    for cells of its own. What is damaged is left out: it is the record of how a number came about,
+    not the number.
     """
-    found: dict[str, Search] = {}
+    found: dict[tuple[str, int | None], Search] = {}
     for line in lines:
         for cell in line.cells:
             facts = read_search(store, cell)
-            if facts is None or facts.get("study") in found:
+            if facts is None:
+                continue
+            folder = store.folder(cell)
+            budget, trials = _allowed(folder)
+            if (facts.get("study"), trials) in found:
                 continue
             try:
-                search = _read(store.folder(cell), facts, line)
+                search = _read(folder, facts, line, budget, trials)
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 continue
-            found[search.study] = search
-    return list(found.values())
+            found[search.study, trials] = search
+    many = Counter(one.name for one in found.values())
+    return [
+        replace(one, told=one.budget.partition(";")[0]) if many[one.name] > 1 else one
+        for one in found.values()
+    ]
 
 
 def searches_table(store: Store, lines: Sequence[Line]) -> list[Table]:
@@ -122,15 +142,23 @@ def _record(one: Search) -> dict[str, Any]:
     }
 
 
-def _read(folder: Path, facts: dict[str, Any], line: Line) -> Search:
+def _allowed(folder: Path) -> tuple[str, int | None]:
+    """The budget of a cell's search in words, and its number of trials."""
     settings = read_json(folder / "config.json") or {}
     try:
-        budget = budget_text(settings["tuning"], settings["training"]["epochs"])
-    except (KeyError, TypeError):
-        budget = ""
+        tuning = settings["tuning"]
+        return budget_text(tuning, settings["training"]["epochs"]), int(tuning["trials"])
+    except (KeyError, TypeError, ValueError):
+        return "", None
+
+
+def _read(
+    folder: Path, facts: dict[str, Any], line: Line, budget: str, trials: int | None
+) -> Search:
     searched = "components" in facts["best"]
     return Search(
         str(facts["study"]),
+        trials,
         line.dataset,
         line.model,
         None if searched or not line.components else int(line.components),

@@ -35,6 +35,7 @@ class Table:
         prose: those of them that hold sentences, which may be broken into lines.
         strong: places (row, column) in bold.
         records: what CSV writes instead of the rows: unrounded, one kind of thing a column.
+        naming: how many columns, from the first, name a row; what goes on below repeats them.
     """
 
     key: str
@@ -46,10 +47,11 @@ class Table:
     prose: frozenset[int] = frozenset()
     strong: frozenset[tuple[int, int]] = frozenset()
     records: tuple[dict[str, Any], ...] = ()
+    naming: int = 1
 
 
 def column_blocks(table: Table, need: Sequence[int], width: int) -> list[list[int]]:
-    """The columns in blocks that fit a width, each beginning with the first column.
+    """The columns in blocks that fit a width, each beginning with the columns that name a row.
 
     Neighbours whose headings begin with the same word (``K=10 ours``, ``K=10 published``) stay
     together where they fit a block at all.
@@ -59,18 +61,20 @@ def column_blocks(table: Table, need: Sequence[int], width: int) -> list[list[in
         need: the width of each column.
         width: of a block.
     """
-    blocks, room = [[0]], width - need[0]
-    rest = range(1, len(need))
+    names = list(range(table.naming))
+    free = width - sum(need[column] for column in names)
+    blocks, room = [list(names)], free
+    rest = range(table.naming, len(need))
     for _, group in groupby(rest, key=lambda column: table.header[column].partition(" ")[0]):
         columns = list(group)
         wanted = sum(need[column] for column in columns)
-        if room < wanted <= width - need[0] and len(blocks[-1]) > 1:
-            blocks.append([0])
-            room = width - need[0]
+        if room < wanted <= free and len(blocks[-1]) > len(names):
+            blocks.append(list(names))
+            room = free
         for column in columns:
-            if need[column] > room and len(blocks[-1]) > 1:
-                blocks.append([0])
-                room = width - need[0]
+            if need[column] > room and len(blocks[-1]) > len(names):
+                blocks.append(list(names))
+                room = free
             blocks[-1].append(column)
             room -= need[column]
     return blocks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -153,14 +154,28 @@ def as_tables(lines: Sequence[Line], sections: Sequence[Section] = (BOUNDS,)) ->
                     title=f"{dataset}: {section.title}",
                     caption=" ".join(said),
                     header=[column.heading for column in columns],
-                    rows=[[column.show(line) for column in columns] for line in ran],
+                    rows=_rows(columns, ran),
                     words=frozenset(i for i, c in enumerate(columns) if c.words),
                     strong=frozenset((i, best) for i, line in enumerate(ran) if line.rank == BEST)
                     if section is BOUNDS
                     else frozenset(),
+                    naming=columns.index(COMPONENTS) + 1,
                 )
             )
     return found
+
+
+def _rows(columns: Sequence[Column], lines: Sequence[Line]) -> list[list[str]]:
+    """The texts of a table; a model that K does not tell from another has its settings as well.
+
+    The marks tell it, too, but a table that goes on below repeats no more than model and K.
+    """
+    many = Counter((line.model, line.components) for line in lines)
+    rows = [[column.show(line) for column in columns] for line in lines]
+    for line, row in zip(lines, rows, strict=True):
+        if many[line.model, line.components] > 1:
+            row[0] = line.name
+    return rows
 
 
 FORMATS: dict[str, Callable[[Sequence[Line], Sequence[Section]], str]] = {

@@ -14,6 +14,8 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 from bench.report.figures.colours import colour
 from bench.report.figures.source import Drawing, Source, System
 from bench.report.figures.style import axes_grid, hide_axes
+from bench.report.scorecard.evidence import Evidence
+from bench.report.summary import size_of
 from bench.store import Row
 
 __all__ = ["Ranking", "cliques", "diagram", "rank"]
@@ -80,18 +82,31 @@ def cliques(found: Ranking) -> list[tuple[float, float]]:
     return groups
 
 
-def complete(source: Source) -> tuple[list[str], dict[str, list[System]]]:
-    """Datasets, and the systems that are on all of them, each at its smallest K there."""
-    first: dict[str, dict[str, System]] = {}
-    for dataset in source.datasets:
-        for system in source.on(dataset):
-            if "nelbo" in system.line.values:
-                first.setdefault(system.model, {}).setdefault(dataset, system)
+def complete(source: Source, evidence: Evidence) -> tuple[list[str], dict[str, list[list[System]]]]:
+    """Datasets, and the systems that are on all of them, each at its smallest K there.
+
+    Settings are chosen as the scorecard's are: the protocol that is judged first, and nothing of
+    the other. On each dataset a system has one entry, or several where that leaves several.
+    """
     datasets = list(source.datasets)
+    found: dict[str, dict[str, list[System]]] = {}
+    for dataset in datasets:
+        sizes: dict[str, dict[tuple[bool, int], dict[int, System]]] = {}
+        for place, system in enumerate(source.on(dataset)):
+            if "nelbo" in system.line.values:
+                # Of a K that was searched each seed has its own: a chosen K goes before.
+                size = size_of(system.rows[0]) == "tuned", system.components or 0
+                sizes.setdefault(system.model, {}).setdefault(size, {})[place] = system
+        for model, kinds in sizes.items():
+            for _, systems in sorted(kinds.items(), key=lambda item: item[0]):
+                rows = {place: system.rows for place, system in systems.items()}
+                if usable := evidence.usable(dataset, rows):
+                    found.setdefault(model, {})[dataset] = [systems[place] for place in usable]
+                    break
     whole = {
-        model: [found[dataset] for dataset in datasets]
-        for model, found in first.items()
-        if len(found) == len(datasets)
+        model: [here[dataset] for dataset in datasets]
+        for model, here in found.items()
+        if len(here) == len(datasets)
     }
     return datasets, whole
 
@@ -100,10 +115,13 @@ def diagram(source: Source) -> Iterator[Drawing]:
     """The critical-difference diagram over all datasets of the store."""
     if not source.systems:
         return
-    datasets, systems = complete(source)
-    if missing := _missing(datasets, systems):
-        yield _absent(missing, [s.rows for found in systems.values() for s in found])
+    evidence = Evidence(source.store, source.rows)
+    datasets, candidates = complete(source, evidence)
+    if missing := _missing(datasets, candidates):
+        groups = [s.rows for places in candidates.values() for found in places for s in found]
+        yield _absent(missing, groups)
         return
+    systems = {model: [s for (s,) in places] for model, places in candidates.items()}
     costs = np.array([[s.line.values["nelbo"].mean for s in found] for found in systems.values()]).T
     models = list(systems)
 
@@ -133,7 +151,8 @@ def diagram(source: Source) -> Iterator[Drawing]:
     yield Drawing(
         KEY,
         TITLE,
-        f"Mean ranks over {', '.join(datasets)}, every system at its smallest K on each. A black "
+        f"Mean ranks over {', '.join(datasets)}, every system at its smallest K on each. "
+        f"{_trained(datasets, systems, evidence)} A black "
         "bar joins systems that cannot be told apart: their ranks differ by less than Nemenyi's "
         "critical difference at 5% (Demšar 2006), which is also the width of the grey band at the "
         "best; where Friedman's test has p above 5%, no two can be told apart, and one bar joins "
@@ -144,7 +163,7 @@ def diagram(source: Source) -> Iterator[Drawing]:
     )
 
 
-def _missing(datasets: Sequence[str], systems: Mapping[str, Sequence[System]]) -> str:
+def _missing(datasets: Sequence[str], systems: Mapping[str, Sequence[Sequence[System]]]) -> str:
     """Why there is nothing to rank; empty where there is."""
     if len(datasets) < FEWEST_DATASETS:
         return (
@@ -156,7 +175,39 @@ def _missing(datasets: Sequence[str], systems: Mapping[str, Sequence[System]]) -
             f"Ranks need two systems that have finished on all of {', '.join(datasets)}, and this "
             f"store has {', '.join(systems) or 'none'}."
         )
+    several = [
+        f"{model} on {dataset} ({', '.join(str(s.rows[0]['setting']) for s in found)})"
+        for model, places in systems.items()
+        for dataset, found in zip(datasets, places, strict=True)
+        if len(found) > 1
+    ]
+    if several:
+        return (
+            "Systems have cells of several settings or data: choose with --settings among "
+            f"{', '.join(several)}."
+        )
+    mixed = [
+        dataset
+        for place, dataset in enumerate(datasets)
+        if len({places[place][0].line.fingerprint for places in systems.values()}) > 1
+    ]
+    if mixed:
+        return f"Systems were measured on different test examples on {', '.join(mixed)}."
     return ""
+
+
+def _trained(
+    datasets: Sequence[str], systems: Mapping[str, Sequence[System]], evidence: Evidence
+) -> str:
+    """By which settings the systems were trained, in a sentence."""
+    names: dict[str, list[str]] = {}
+    for place, dataset in enumerate(datasets):
+        here = {model: evidence.name(found[place].rows) for model, found in systems.items()}
+        alike = len(set(here.values())) == 1
+        for model, name in here.items():
+            names.setdefault(name, []).append(dataset if alike else f"{model} on {dataset}")
+    parts = [f"{name} ({', '.join(dict.fromkeys(where))})" for name, where in names.items()]
+    return f"Trained by {'; '.join(parts)}."
 
 
 def _absent(why: str, groups: Sequence[Sequence[Row]]) -> Drawing:

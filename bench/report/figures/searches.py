@@ -59,7 +59,7 @@ def _searches(source: Source) -> list[Search]:
 
 
 def _drawing(one: Search, kind: str, title: str, caption: str, draw: Callable[[], Any]) -> Drawing:
-    key = f"search-{kind}-{one.study}"
+    key = f"search-{kind}-{one.key}"
     return Drawing(key, title, caption, one.cells, draw, one.dataset, (one.model,), one.components)
 
 

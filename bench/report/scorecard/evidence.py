@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.errors import UsageError
 from bench.report.examples import load_examples
@@ -32,6 +32,7 @@ PROTOCOLS = {
     "paper": "the paper's protocol",
     "released": "preset released, the released code's choices, and not of the paper's protocol",
 }
+Key = TypeVar("Key", bound=Hashable)
 Kind = tuple[str, str]  # a hash of settings, a fingerprint of the test examples
 
 Measure = Callable[[Row], tuple[float | None, float | None]]  # a number and its error
@@ -115,13 +116,10 @@ class Evidence:
         kinds = self.groups.get((dataset, model, None if model in UNSIZED else size), {})
         if not kinds:
             raise Missing(f"no finished {model}")
-        usable = {kind: rows for kind, rows in kinds.items() if self._counts(dataset, rows)}
+        usable = self.usable(dataset, kinds)
         if not usable:
             other = "released" if self.judged == "paper" else "paper"
             raise Missing(f"{model} only of preset {other}: --settings {other} judges it")
-        if len(usable) > 1:
-            ours = {kind: rows for kind, rows in usable.items() if self._protocol(rows)}
-            usable = ours or usable
         if len(usable) > 1:
             settings = ", ".join(sorted(setting for setting, _ in usable))
             raise Missing(
@@ -133,6 +131,12 @@ class Evidence:
             self.name(rows) for kind, rows in kinds.items() if kind != chosen
         )
         return Group(model, tuple(sorted(usable[chosen], key=lambda row: int(row["seed"]))))
+
+    def usable(self, dataset: str, kinds: Mapping[Key, Sequence[Row]]) -> dict[Key, Sequence[Row]]:
+        """Of one model's seeds, by settings: those that count; the protocol's where it has any."""
+        counting = {kind: rows for kind, rows in kinds.items() if self._counts(dataset, rows)}
+        ours = {kind: rows for kind, rows in counting.items() if self._protocol(rows)}
+        return ours or counting
 
     def name(self, rows: Sequence[Row]) -> str:
         """What to call the settings of seeds of one model: a preset, or their hash."""
