@@ -1,19 +1,26 @@
-"""Writing ``best.toml`` from the searches of a store."""
+"""What the searches of a store have found, and ``best.toml`` from it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.best import best_key, best_toml
 from bench.config import Config
-from bench.files import write_text
+from bench.files import read_json, write_text
 from bench.grid import Cell
 from bench.store import Store
 
-__all__ = ["BEST", "SEARCH", "budget_of", "budget_text", "write_best"]
+__all__ = [
+    "BEST",
+    "SEARCH",
+    "budget_of",
+    "budget_text",
+    "read_search",
+    "settings_text",
+    "write_best",
+]
 
 BEST = "best.toml"
 SEARCH = "tuning.json"
@@ -43,9 +50,8 @@ def write_best(store: Store, config: Config, cells: Iterable[Cell]) -> Path | No
     """
     found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
     for cell in cells:
-        try:
-            search = json.loads((store.folder(cell.id) / SEARCH).read_text())
-        except (OSError, json.JSONDecodeError):
+        search = read_search(store, cell.id)
+        if search is None:
             continue
         best = search["best"]
         size = None if "components" in best else cell.components
@@ -57,3 +63,19 @@ def write_best(store: Store, config: Config, cells: Iterable[Cell]) -> Path | No
     with store.alone():  # another run sweeps what lies half written there
         write_text(path, best_toml(config, found, str(path)))
     return path
+
+
+def read_search(store: Store, cell_id: str) -> dict[str, Any] | None:
+    """What a cell's folder says of its search; None where it had none, or the file is damaged."""
+    found = read_json(store.folder(cell_id) / SEARCH)
+    sound = isinstance(found, dict) and isinstance(found.get("best"), dict)
+    return found if sound and isinstance(found.get("validation_bound"), float) else None
+
+
+def settings_text(values: Mapping[str, Any]) -> str:
+    """Settings in a line."""
+    return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

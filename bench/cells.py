@@ -60,7 +60,9 @@ def run_group(
     if untrained or workshop.fresh or workshop.search_only:
         chosen = _choose(group, workshop, store, events)
     if chosen is not None and workshop.search_only:
-        yield group[0], _searched(group[0], chosen, store)
+        with refusals(store.out), store.hold(group[0], events.stop):  # others write there, or sweep
+            row = _searched(group[0], chosen, store)
+        yield group[0], row
         return
     with refusals(store.out), hold_all(group, store, events.stop):
         todo = []

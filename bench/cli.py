@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench import __version__, cli_pictures, cli_tracking
-from bench.cli_options import ConfigFile, DataDir, Format, Out, Plugin, selects
+from bench.cli_options import ConfigFile, DataDir, Format, Out, Plugin, Ray, selects
 from bench.errors import BenchError, UsageError
 from bench.memory import keep_freed_memory
 
@@ -50,10 +50,7 @@ def root(
 @selects
 def run(
     request: Request,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Run on this Ray cluster: HOST:PORT, auto or local."),
-    ] = None,
+    ray: Ray = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
     ] = False,
@@ -69,12 +66,12 @@ def run(
 
 @app.command()
 @selects
-def tune(request: Request) -> None:
+def tune(request: Request, ray: Ray = None) -> None:
     """Search each chosen cell's settings, and write the best to best.toml; go on as `run` does."""
     from bench.terminal import open_console
     from bench.tune import tune as tune_request
 
-    raise typer.Exit(tune_request(request, open_console()))
+    raise typer.Exit(tune_request(replace(request, ray=ray), open_console()))
 
 
 @app.command(name="list")

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from bench.preparation import Request
 
-__all__ = ["ConfigFile", "DataDir", "Format", "Out", "Plugin", "selects"]
+__all__ = ["ConfigFile", "DataDir", "Format", "Out", "Plugin", "Ray", "selects"]
 
 Plugin = Annotated[
     list[Path] | None,
@@ -31,6 +31,12 @@ ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings, instead of ./bench.toml.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results are.")]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray", metavar="ADDRESS", help="Run on this Ray cluster: HOST:PORT, auto or local."
+    ),
+]
 Format = Annotated[str, typer.Option("--format", help="terminal, csv or markdown")]
 
 

@@ -37,7 +37,12 @@ from bench.spaces import Range
 Pair = Annotated[list[str], AfterValidator(pair)]
 Names = Annotated[list[str], BeforeValidator(names)]
 Components = Annotated[list[PositiveInt], BeforeValidator(integers), AfterValidator(some_unique)]
-Seeds = Annotated[list[NonNegativeInt], BeforeValidator(seeds), AfterValidator(some_unique)]
+TRIAL_SEEDS = 2**31
+"""Trials of a search train on seeds from here on, and cells on smaller ones: the seeds that are
+reported are fresh to the setting that a search has chosen. Both fit into 32 bits."""
+
+Seed = Annotated[int, Field(ge=0, lt=TRIAL_SEEDS)]
+Seeds = Annotated[list[Seed], BeforeValidator(seeds), AfterValidator(some_unique)]
 
 
 class Section(BaseModel):

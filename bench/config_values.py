@@ -8,6 +8,9 @@ from typing import Any
 
 from bench.spaces import Choice, Float, Int, Range
 
+MOST_SEEDS = 10_000
+"""A larger number is meant as a seed, not as a count of seeds."""
+
 
 def names(value: Any) -> Any:
     """A list of names, also written ``A,B``."""
@@ -27,7 +30,7 @@ def seeds(value: Any) -> Any:
     """A list of seeds, also written ``0,4``; a single number counts them from 0.
 
     Raises:
-        ValueError: fewer than one seed.
+        ValueError: fewer than one seed, or a number that is hardly a count.
     """
     if isinstance(value, str):
         listed = _split_integers(value)
@@ -35,6 +38,11 @@ def seeds(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError(f"expected at least one seed, found {value}")
+        if value > MOST_SEEDS:
+            raise ValueError(
+                f"expected a count of at most {MOST_SEEDS} seeds or a list of them, found {value}; "
+                f"for that one seed: --set 'run.seeds=[{value}]'"
+            )
         return list(range(value))
     return value
 

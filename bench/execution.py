@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 import torch
 
@@ -61,7 +62,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker process needs to make its own workshop."""
+    """What a worker process needs to make its own workshop, of the same run."""
 
     config: Config
     plugins: tuple[Path, ...]
@@ -71,6 +72,7 @@ class Job:
     threads: int
     fresh: bool = False
     search_only: bool = False
+    run: str = field(default_factory=lambda: uuid4().hex)
 
     def workshop(self) -> Workshop:
         """The workshop of this process."""
@@ -86,6 +88,7 @@ class Job:
             self.threads,
             self.fresh,
             self.search_only,
+            self.run,
         )
 
 

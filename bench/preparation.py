@@ -108,7 +108,7 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
     here = "cpu" if cluster else device
     workshop = Workshop(config, registry, roots, torch.device(here))
 
-    if config.tuning.trials:
+    if config.tuning.trials:  # looked at only: it may be a dry run
         Storage.at(config.tuning.storage, Path(config.run.out)).check()
     names = select_datasets(config, registry)
     check_data(registry, config, names, roots)
@@ -153,7 +153,16 @@ def prepare(request: Request, notice: Callable[[str], None]) -> Prepared:
         if not cluster.fits(resources):
             notice(f"no node of the Ray cluster offers {resources} now: waiting for one that does")
     workshop.threads, workshop.fresh = threads, request.fresh
-    job = Job(config, registry.plugins, roots, device, out, threads, request.fresh)
+    job = Job(
+        config,
+        registry.plugins,
+        roots,
+        device,
+        out,
+        threads,
+        request.fresh,
+        run=workshop.run,
+    )
     return Prepared(config, plan, todo, groups, job, workshop, workers, cluster)
 
 

@@ -24,6 +24,7 @@ from bench.grid import EVALUATION_NUMERICS, TRAINING_NUMERICS, Cell, source_hash
 from bench.preparation import check_data
 from bench.ray_cluster import Cluster, Node
 from bench.registry import Registry
+from bench.tuning.storage import absolute
 
 ANSWER_SECONDS = 180.0
 """A node imports torch before it answers, from storage that all of them may read at once."""
@@ -101,7 +102,10 @@ def shipped(job: Job) -> Job:
             write_text(copy, text.decode())
         plugins.append(copy)
     roots = tuple(root.absolute() for root in job.roots)
-    return replace(job, out=out, roots=roots, plugins=tuple(plugins))
+    tuning = job.config.tuning
+    tuning = tuning.model_copy(update={"storage": absolute(tuning.storage)})
+    config = job.config.model_copy(update={"tuning": tuning})
+    return replace(job, config=config, out=out, roots=roots, plugins=tuple(plugins))
 
 
 def on_node(node_id: str) -> NodeAffinitySchedulingStrategy:

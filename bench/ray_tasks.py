@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import ray
 from ray import exceptions
 
+from bench.best_file import read_search
 from bench.burial import IF_MEMORY, Burials
 from bench.errors import BenchError, first_line
 from bench.execution import Job, Listener, Outcome, Stop
@@ -103,7 +105,9 @@ def _run(
             ledger.settle(attempt, future.exception(), told)
         if not done and not news:
             time.sleep(TELL_SECONDS / 2)
-    if not job.search_only:  # which gives no rows
+    if job.search_only:
+        ledger.see_searches()
+    else:
         ledger.see_rows()
     if ledger.complete:
         return Outcome.DONE
@@ -144,6 +148,7 @@ class Ledger:
         self.running: set[int] = set()  # attempts that have begun
         self.begun: set[str] = set()
         self.ended: set[str] = set()
+        self.succeeded: set[str] = set()
         self.heard: set[tuple[Any, ...]] = set()  # trials that began, trials that ended
         self.epochs: dict[tuple[str, int | None], int] = {}
         for group in groups:
@@ -168,6 +173,8 @@ class Ledger:
             return
         if kind == "ended":
             self._end(cell)
+            if rest[0]["status"] == "ok":
+                self.succeeded.add(cell_id)
             self.listener.ended(cell, rest[0])
         elif attempt != self.attempt_of[cell_id]:
             pass  # of a process that was given up, and told it late
@@ -246,7 +253,15 @@ class Ledger:
 
     def see_rows(self) -> None:
         """Wait until this machine sees the rows of which it has heard."""
-        end = time.monotonic() + SEEN_SECONDS
-        for cell_id in self.ended:
-            while self.store.row(cell_id) is None and time.monotonic() < end:
-                time.sleep(0.5)
+        _see(self.ended, self.store.row)
+
+    def see_searches(self) -> None:
+        """The same for what searches have found, where nothing is trained after them."""
+        _see(self.succeeded, partial(read_search, self.store))
+
+
+def _see(cells: Iterable[str], read: Callable[[str], object]) -> None:
+    end = time.monotonic() + SEEN_SECONDS
+    for cell_id in cells:
+        while read(cell_id) is None and time.monotonic() < end:
+            time.sleep(0.5)

@@ -19,12 +19,14 @@ from bench.registry import Registry
 from bench.report.best import mark_best
 from bench.report.summary import summarise
 from bench.report.tables import to_terminal
+from bench.searched import searched, show
 from bench.store import Row, Store
 from bench.terminal import Display, duration
 from bench.tracking import CellRun, Tracker, git_commit
 from bench.tracking.content import dataset_input, parameters
 from bench.training import Epoch
 from bench.tuning import TrialRecord
+from bench.tuning.storage import Storage
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -53,23 +55,21 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
         estimate(prepared, console)
         return EXIT_OK
     store = Store(prepared.job.out)
-    job = prepared.job
-    if prepared.cluster is not None and prepared.todo:
-        from bench.ray_nodes import check_nodes
-
-        job = check_nodes(prepared.cluster, job, prepared.todo, notice)
+    prepared = as_nodes_need_it(prepared, notice)
     store.skip(prepared.plan.skipped)
     store.write_results()
 
     outcome = Outcome.DONE
     if prepared.todo:
-        outcome = carry_out(replace(prepared, job=job), request, store, console, notice)
+        outcome = carry_out(prepared, request, store, console, notice)
     config = prepared.config
     mine = {cell.id for cell in prepared.plan.cells}
     rows = [row for row in store.rows() if row["cell"] in mine]
     lines = summarise(rows)
     mark_best(lines, store)
     to_terminal(lines, console)
+    if found := searched(prepared.plan.cells, store):
+        show(found, console)
     if config.tuning.trials and (path := write_best(store, config, prepared.plan.cells)):
         said = f"best settings: {path} (train them: bench run --config {path})"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
@@ -87,6 +87,20 @@ def run(request: Request, console: Console, *, dry: bool = False) -> int:
     if failed or outcome is Outcome.INCOMPLETE:
         return EXIT_FAILED
     return EXIT_OK
+
+
+def as_nodes_need_it(prepared: Prepared, notice: Callable[[str], None]) -> Prepared:
+    """The run with a job that every node of its Ray cluster can do; without a cluster as it is.
+
+    Raises:
+        UsageError: some node cannot take part; nothing has trained.
+    """
+    if prepared.cluster is None or not prepared.todo:
+        return prepared
+    from bench.ray_nodes import check_nodes
+
+    job = check_nodes(prepared.cluster, prepared.job, prepared.todo, notice)
+    return replace(prepared, job=job)
 
 
 def show_plan(prepared: Prepared, console: Console) -> None:
@@ -125,8 +139,13 @@ def carry_out(
         notice: hears what is worth knowing.
         recorder: makes what hears the cells; None for a ``Recorder``.
         command: names the run in the tracking store.
+
+    Raises:
+        UsageError: trials cannot be kept where they are to be; nothing has trained.
     """
     config = prepared.config
+    if config.tuning.trials:
+        Storage.at(config.tuning.storage, store.out).make()
     tracker = Tracker(
         uri=config.tracking.uri,
         out=store.out,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.best_file import SEARCH
+from bench.best_file import SEARCH, budget_of
 from bench.files import atomic_write
 from bench.grid import Cell
 from bench.spaces import Range
@@ -57,7 +57,8 @@ def find_best(cell: Cell, workshop: Workshop, store: Store, events: Events) -> F
     for state in ("complete", "pruned", "failed"):
         facts[f"trials_{state}"] = result.count(state)
     files = study_files(result, space_of(cell, workshop))
-    facts_file = {"best": result.best, **facts, "study": study_name(cell)}
+    spent = {"budget": budget_of(cell), "study": study_name(cell)}
+    facts_file = {"best": result.best, **facts, **spent}
     files[SEARCH] = (json.dumps(facts_file, indent=1) + "\n").encode()
     return Found(dict(result.best), facts, files)
 
@@ -81,6 +82,7 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
         lambda number, epoch: events.epoch(cell, epoch, number),
         events.stop,
         store.out / "trials",
+        study_name(cell),
     )
     tuning = cell.settings["tuning"]
     return search(
@@ -91,6 +93,7 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
         seed=tuning["seed"],
         storage=Storage.at(workshop.config.tuning.storage, store.out),
         study=study_name(cell),
+        run=workshop.run,
         on_trial=lambda record: events.trial(cell, record),
         stop=events.stop,
     )

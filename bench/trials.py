@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 import torch
 
 from bench.config import Config
+from bench.config_sections import TRIAL_SEEDS
+from bench.engine.choice import has_compiler
+from bench.engine.pace import Pace
 from bench.engine.replica import Epoch, Replica, TrainingFailed
 from bench.errors import BenchError, Interrupted
 from bench.grid import Cell
@@ -19,9 +23,6 @@ from bench.products import choose_kernels
 from bench.training import ReplicaTrainer
 from bench.tuning.records import Proposal, Standing
 from bench.workshop import Workshop
-
-# Trials train on seeds of their own, so that the reported seeds are fresh to the chosen setting.
-TRIAL_SEED = 1_000_000
 
 OnEpoch = Callable[[int, Epoch], None]
 
@@ -36,6 +37,7 @@ class Trials:
         on_epoch: told of each epoch, with the number of its trial.
         stop: whether to end after an epoch.
         checkpoints: the folder that keeps what trains; None for none.
+        study: the search's name: what another run has begun of it goes on.
     """
 
     def __init__(
@@ -46,19 +48,32 @@ class Trials:
         on_epoch: OnEpoch,
         stop: Callable[[], bool],
         checkpoints: Path | None = None,
+        study: str = "",
     ) -> None:
         self.cell, self.workshop = cell, workshop
         self.on_start, self.on_epoch, self.stop = on_start, on_epoch, stop
         self.checkpoints = checkpoints
-        # Sums depend on how they are split: what was begun goes on in the same way.
-        self.facts: dict[str, Any] = {"threads": workshop.threads, "products": workshop.kernels}
+        self.study = hashlib.sha256(study.encode()).hexdigest()[:16]
+        # Sums depend on how they are split and fused, and on what trains together: what was begun
+        # goes on in the same way, on another machine and with other settings of the engine too.
+        engine = workshop.config.engine
+        mode = engine.mode if workshop.device.type != "cpu" or has_compiler() else "eager"
+        self.facts: dict[str, Any] = {
+            "threads": workshop.threads,
+            "products": workshop.kernels,
+            "engine": {
+                "mode": mode, "break_even": engine.break_even, "replicas": engine.replicas
+            },
+        }  # fmt: skip
         pruning = cell.settings["tuning"].get("pruning") or {}
         self.reduction: int = pruning.get("reduction", 1)
         self.rungs: Sequence[int] = pruning.get("rungs", [])
 
     def settings(self, proposal: Proposal) -> tuple[Config, int | None]:
         """The configuration and K of a trial."""
-        return self.workshop.settings(self.cell, proposal.params)
+        config, components = self.workshop.settings(self.cell, proposal.params)
+        engine = config.engine.model_copy(update=self.facts["engine"])
+        return config.model_copy(update={"engine": engine}), components
 
     def parts(self, proposals: Sequence[Proposal]) -> list[list[Proposal]]:
         """Those may train together that differ in nothing that a step's shape shows."""
@@ -86,9 +101,29 @@ class Trials:
         """Where these trials, with these settings, are kept while they train."""
         if self.checkpoints is None:
             return None
-        content = [self.cell.training_id, self.facts, [[p.number, p.params] for p in proposals]]
+        content = [self.facts, [[p.number, p.params] for p in proposals]]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        return self.checkpoints / f"{digest[:16]}.pt"
+        numbers = [proposal.number for proposal in proposals]
+        name = f"{self.study}-{min(numbers)}-{max(numbers)}-{digest[:16]}.pt"
+        return self.checkpoints / name
+
+    def sweep(self, going: Collection[int]) -> None:
+        """Remove what trials of this search have left, but for those that are still ``going``.
+
+        Also what killed writers have left half written, and files that were refused.
+        """
+        if self.checkpoints is None or not self.checkpoints.is_dir():
+            return
+        name = re.compile(
+            rf"\.?{self.study}-(\d+)-(\d+)-[0-9a-f]{{16}}\.(pt|refused)(\.[0-9a-f]{{32}})?"
+        )
+        for path in self.checkpoints.iterdir():
+            found = name.fullmatch(path.name)
+            if found is None:
+                continue
+            first, last = int(found[1]), int(found[2])
+            if not any(first <= number <= last for number in going):
+                path.unlink(missing_ok=True)
 
 
 class Together:
@@ -101,7 +136,12 @@ class Together:
         self.dropped: set[int] = set()
         self.alone: list[Together] = []
         self.failure = ""
-        self._saved = time.monotonic()
+        self._saved = 0  # the epoch of its checkpoint
+        # Other parts train in turn with this one: only its own time counts.
+        self._rested, self._left = 0.0, time.monotonic()
+        config, _ = trials.settings(proposals[0])
+        interval = config.training.checkpoint_seconds
+        self.pace = Pace(interval, lambda: time.monotonic() - self._rested)
 
     def advance(self, epoch: int | None) -> Mapping[int, Standing]:
         """Train to the end of an epoch; how each trial stands.
@@ -109,7 +149,10 @@ class Together:
         Raises:
             Interrupted: ``stop`` answered True; the state is saved.
         """
+        if not self.alone and not self.failure and self._begun_alone():
+            self._part()
         if not self.alone and not self.failure:
+            self._rested += time.monotonic() - self._left
             try:
                 return self._advance(epoch)
             except (Interrupted, KeyboardInterrupt):
@@ -120,8 +163,9 @@ class Together:
                     failed = error if isinstance(error, BenchError) else _failure(error)
                     self.failure = str(failed) or type(failed).__name__
                 else:
-                    self.alone = [Together(self.trials, [p]) for p in self.proposals]
-                    self.drop(self.dropped)
+                    self._part()
+            finally:
+                self._left = time.monotonic()
         if self.failure:
             return {self.proposals[0].number: Standing(0.0, ended=True, failure=self.failure)}
         found: dict[int, Standing] = {}
@@ -137,8 +181,15 @@ class Together:
         for one in self.alone:
             one.drop(mine)
         if self.trainer is not None:
-            by_seed = {replica.seed - TRIAL_SEED: replica for replica in self.trainer.replicas}
+            by_seed = {replica.seed - TRIAL_SEEDS: replica for replica in self.trainer.replicas}
             self.trainer.drop([by_seed[number] for number in mine])
+
+    def keep(self) -> None:
+        """Save the state, if it is not."""
+        for one in self.alone:
+            one.keep()
+        if self.trainer is not None and self.trainer.number > self._saved:
+            self._save(self.trainer)
 
     def close(self) -> None:
         """The results are stored."""
@@ -147,22 +198,34 @@ class Together:
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
 
+    def _begun_alone(self) -> bool:
+        """Whether an earlier process had to part them: they go on as they were begun."""
+        if self.trainer is not None or len(self.proposals) == 1:
+            return False
+        paths = [self.trials.checkpoint([proposal]) for proposal in self.proposals]
+        return any(path is not None and path.exists() for path in paths)
+
+    def _part(self) -> None:
+        self.alone = [Together(self.trials, [proposal]) for proposal in self.proposals]
+        self.drop(self.dropped)
+
     def _advance(self, epoch: int | None) -> dict[int, Standing]:
         torch.set_num_threads(self.trials.facts["threads"])
         trainer = self.trainer = self.trainer or self._trainer()
         begun = trainer.number
         while not trainer.finished() and (epoch is None or trainer.number < epoch):
             for replica, record in trainer.epoch():
-                self.trials.on_epoch(replica.seed - TRIAL_SEED, record)
+                self.trials.on_epoch(replica.seed - TRIAL_SEEDS, record)
             if self.trials.stop():
-                trainer.save()
-                raise Interrupted(f"a trial stopped after epoch {trainer.number}")
-            if time.monotonic() - self._saved > trainer.config.checkpoint_seconds:
                 self._save(trainer)
-        if trainer.number > begun:  # the other trials of the round may take long to come so far
+                raise Interrupted(f"a trial stopped after epoch {trainer.number}")
+            if self.pace.due():
+                self._save(trainer)
+        # The other trials of the round may take long to come so far.
+        if trainer.number > max(begun, self._saved) and self.pace.affords():
             self._save(trainer)
         return {
-            replica.seed - TRIAL_SEED: Standing(
+            replica.seed - TRIAL_SEEDS: Standing(
                 replica.progress.best_bound,
                 replica.progress.epoch,
                 replica.finished(),
@@ -172,15 +235,16 @@ class Together:
         }
 
     def _save(self, trainer: ReplicaTrainer) -> None:
-        trainer.save()
-        self._saved = time.monotonic()
+        with self.pace.saving():
+            trainer.save()
+        self._saved = trainer.number
 
     def _trainer(self) -> ReplicaTrainer:
         workshop, cell = self.trials.workshop, self.trials.cell
         replicas = []
         for proposal in self.proposals:
             config, components = self.trials.settings(proposal)
-            seed = TRIAL_SEED + proposal.number
+            seed = TRIAL_SEEDS + proposal.number
             model = workshop.model(cell, config, components, seed)
             replicas.append(Replica(model, config.training, seed))
         epochs = max(replica.config.epochs for replica in replicas)
@@ -190,7 +254,9 @@ class Together:
         if self.checkpoint is not None:
             self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         owner = "" if self.checkpoint is None else self.checkpoint.stem
-        return ReplicaTrainer(replicas, pixels, mode, self.checkpoint, kernels=kernels, owner=owner)
+        made = ReplicaTrainer(replicas, pixels, mode, self.checkpoint, kernels=kernels, owner=owner)
+        self._saved = made.number
+        return made
 
 
 def _failure(error: Exception) -> TrainingFailed:

@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from bench.best_file import budget_of, write_best
+from bench.best_file import write_best
 from bench.errors import UsageError
 from bench.execution import Outcome, share_cores
 from bench.grid import Cell
@@ -19,16 +18,16 @@ from bench.runner import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     Recorder,
+    as_nodes_need_it,
     carry_out,
     show_plan,
 )
+from bench.searched import Found, show
 from bench.searching import study_name
 from bench.store import Row, Store
 from bench.tuning.storage import Storage
 
 TRIALS = 20  # where neither the command line nor the configuration says
-
-Found = list[tuple[Cell, Row]]
 
 
 def tune(request: Request, console: Console) -> int:
@@ -51,6 +50,7 @@ def tune(request: Request, console: Console) -> int:
     prepared = searches(prepare(with_trials(request), notice))
     show_plan(prepared, console)
     config, store = prepared.config, Store(prepared.job.out)
+    prepared = as_nodes_need_it(prepared, notice)
     place = Storage.at(config.tuning.storage, store.out)
     found: Found = []
     recorder = partial(SearchRecorder, found)
@@ -113,31 +113,3 @@ class SearchRecorder(Recorder):
         """A search has ended."""
         super().ended(cell, row)
         self.found.append((cell, row))
-
-
-def show(found: Found, console: Console) -> None:
-    """The table: what was tried, what was found, and what it cost."""
-    table = Table(title="searches, best validation bound in nats", title_justify="left")
-    for heading in ("dataset", "model", "K", "done", "pruned", "failed", "epochs", "bound"):
-        table.add_column(heading, justify="left" if heading in ("dataset", "model") else "right")
-    table.add_column("best settings")
-    for cell, row in found:
-        best = row.get("tuned", {})
-        chosen = "components" in cell.settings["tuning"]["space"]
-        size = best.get("components", "") if chosen else cell.components
-        settings = ", ".join(f"{name} {_short(value)}" for name, value in best.items())
-        ended = [str(row.get(f"trials_{state}", "")) for state in ("complete", "pruned", "failed")]
-        bound = f"{row['validation_bound']:.2f}" if best else ""
-        name = cell.model or f"{cell.prior} x {cell.posterior}"
-        spent = str(row.get("trial_epochs", ""))
-        size = "" if size is None else str(size)
-        table.add_row(cell.dataset, name, size, *ended, spent, bound, settings or row["reason"])
-    console.print(table)
-    budgets = {(cell.dataset, budget_of(cell)) for cell, _ in found}
-    for dataset, budget in sorted(budgets):
-        said = f"budget on {dataset}, the same for every prior: {budget}"
-        console.print(said, markup=False, highlight=False)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

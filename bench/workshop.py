@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy.typing as npt
 import torch
@@ -25,7 +26,10 @@ from bench.registry import Registry
 
 @dataclass
 class Workshop:
-    """What cells are made with: settings, plugins, data (loaded once each), device, threads."""
+    """What cells are made with: settings, plugins, data (loaded once each), device, threads.
+
+    ``run`` names the run, in all its processes.
+    """
 
     config: Config
     registry: Registry
@@ -34,6 +38,7 @@ class Workshop:
     threads: int = 1
     fresh: bool = False
     search_only: bool = False
+    run: str = field(default_factory=lambda: uuid4().hex)
     _data: dict[str, LoadedData] = field(default_factory=dict)
     _pixels: dict[str, Pixels] = field(default_factory=dict)
 

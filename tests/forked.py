@@ -43,11 +43,17 @@ class Fate:
         kind: what the moment is counted in.
         number: the call that changes a file, or the event, at which it is.
         late: whether the call is made before; or seconds, from the event or from the start.
+        alone: whether its worker processes are left alive.
     """
 
     kind: Literal["never", "clock", "write", "event"] = "never"
     number: int = 0
     late: float = 0.0
+    alone: bool = False
+
+    def strike(self, run: int) -> None:
+        """Kill the run with that process id, or also all of its group."""
+        (os.kill if self.alone else os.killpg)(run, signal.SIGKILL)
 
 
 def fork(arguments: Sequence[str], log: Path, fate: Fate = Fate()) -> int:
@@ -83,10 +89,6 @@ def fork(arguments: Sequence[str], log: Path, fate: Fate = Fate()) -> int:
         os._exit(status)
 
 
-def die() -> None:
-    os.killpg(0, signal.SIGKILL)
-
-
 def counted(fate: Fate, log: Path) -> Any:
     """Count the calls that change files, and die at the one with that number."""
     made = 0
@@ -100,7 +102,7 @@ def counted(fate: Fate, log: Path) -> Any:
             elif fate.kind == "write" and made > fate.number:
                 if fate.late:
                     call(*arguments, **options)
-                die()
+                fate.strike(os.getpid())
             return call(*arguments, **options)
 
         return made_or_killed
@@ -135,7 +137,7 @@ def told(fate: Fate, log: Path) -> Iterator[None]:
         if fate.kind == "never":
             log.with_suffix(".events").write_text(str(made))
         elif fate.kind == "event" and made == fate.number + 1:
-            threading.Timer(fate.late, die).start()
+            threading.Timer(fate.late, fate.strike, [os.getpid()]).start()
         real(*arguments)
 
     def through(real: Callable[..., None]) -> Callable[..., None]:

@@ -57,6 +57,8 @@ class Climbing:
             os.kill(os.getpid(), signal.SIGKILL)
         return Climber(self, proposals[0])
 
+    def sweep(self, going: Collection[int]) -> None: ...
+
 
 class Climber:
     def __init__(self, objective: Climbing, proposal: Proposal) -> None:
@@ -69,6 +71,8 @@ class Climber:
         return {self.proposal.number: standing}
 
     def drop(self, numbers: Collection[int]) -> None: ...
+
+    def keep(self) -> None: ...
 
     def close(self) -> None: ...
 

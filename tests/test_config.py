@@ -177,6 +177,7 @@ def test_components_are_listed(value: object) -> None:
         ("run.components=0", r"run\.components: expected greater than 0, found 0 \(from --set\)"),
         ("run.components=[]", r"expected one or more different values, found \[\]"),
         ("run.seeds=0", "expected at least one seed, found 0"),
+        ("run.seeds=20261128", r"for that one seed: --set 'run\.seeds=\[20261128\]'"),
         ("run.seeds=1,1", r"different values, found \[1, 1\]"),
         ("run.out=", "expected at least one value"),
         ("training.epochs=-1", r"training\.epochs: expected greater than 0, found -1"),

@@ -14,11 +14,15 @@ import killing
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_random_moments_loses_nothing(tmp_path: Path) -> None:
-    """Twenty kills; what it says, on failure, begins with the seed that shows it again."""
+@pytest.mark.parametrize(("only", "kills"), [("alone", 20), ("workers", 4)])
+def test_a_run_killed_at_random_moments_loses_nothing(
+    tmp_path: Path, only: str, kills: int
+) -> None:
+    """What it says, on failure, begins with the seed that shows it again."""
     seed = random.randrange(10**6)
+    words = ["--kills", str(kills), "--seed", str(seed), "--only", only]
     ended = subprocess.run(
-        [sys.executable, killing.__file__, "--kills", "20", "--seed", str(seed)],
+        [sys.executable, killing.__file__, *words],
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -26,7 +30,7 @@ def test_a_run_killed_at_random_moments_loses_nothing(tmp_path: Path) -> None:
         timeout=900,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "20 kills in" in ended.stdout
+    assert f"{kills} kills in" in ended.stdout
 
 
 def test_what_is_lost_is_seen(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,25 @@ def test_plugins_go_where_every_node_sees_them(tmp_path: Path) -> None:
     assert copy.name == "mine.py"
     assert copy.read_text() == plugin.read_text()
     assert ray_nodes.shipped(job(out, plugin)).plugins == (copy,)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("", ""),
+        ("shared/t.journal", "{}/shared/t.journal"),
+        ("sqlite:///t.db", "sqlite:///{}/t.db"),
+        ("/shared/t.journal", "/shared/t.journal"),
+        ("postgresql://bench:secret@db/tuning", "postgresql://bench:secret@db/tuning"),
+    ],
+)
+def test_nodes_keep_trials_where_the_driver_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sets = (f"tuning.storage={place}",) if place else ()
+    there = ray_nodes.shipped(replace(job(tmp_path), config=load_config(None, None, sets)))
+    assert there.config.tuning.storage == expected.format(tmp_path)
 
 
 def test_gpus_are_divided_among_workers(monkeypatch: pytest.MonkeyPatch) -> None:

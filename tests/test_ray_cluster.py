@@ -1,10 +1,11 @@
-"""A run on a real Ray cluster of two nodes: one is lost, a process dies, Ctrl-C is pressed."""
+"""A run on a real Ray cluster of two nodes: a node, its driver or a process dies, Ctrl-C."""
 
 from __future__ import annotations
 
 import csv
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.ray_tasks import SEEN_SECONDS
 from rays import TwoNodes, two_nodes
 from runs import TINY, bench, results, start, wait_for, write_prior
 
@@ -21,6 +23,7 @@ GRID = ("--models", "VAE,CP", "--datasets", "digits", "--components", 3, "--seed
 LONG = ("--set", "training.patience=5000", "--set", "engine.mode=eager")
 ALONE = ("--set", "engine.replicas=1")
 OFTEN = ("--set", "training.checkpoint_seconds=0")
+WORDS = ("run", *TINY, *GRID, *LONG, *ALONE, "--epochs", 150)
 SECONDS = 400.0
 
 
@@ -76,6 +79,28 @@ def test_a_process_that_dies_again_and_again_has_failed(tmp_path: Path, nodes: T
     assert "its worker process died 3 times without an epoch between" in failed["reason"]
 
 
+def test_a_search_on_a_cluster_finds_what_it_finds_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nodes: TwoNodes
+) -> None:
+    """Its trials lie where a relative path leads from here, and not from where a node works."""
+    monkeypatch.chdir(tmp_path)
+    words = ("--models", "VAE,MG", "--datasets", "digits", "--trials", 2, "--epochs", 2)
+    where = ("--set", "tuning.storage=shared/trials.journal")
+    began = time.monotonic()
+    for out, more in (("there", on(nodes)), ("here", ())):
+        ended = bench("tune", *TINY, *words, *where[: 2 * bool(more)], "--out", out, *more)
+        assert ended.status == 0, ended.out + ended.err
+    assert time.monotonic() - began < SEEN_SECONDS  # nobody waited for rows, which no search has
+    found, expected = (
+        {path.parent.name: path.read_text() for path in tmp_path.glob(f"{out}/cells/*/trials.csv")}
+        for out in ("there", "here")
+    )
+    assert len(expected) == 2
+    assert found == expected
+    assert (tmp_path / "shared" / "trials.journal").is_file()
+    assert (tmp_path / "there" / "best.toml").is_file()
+
+
 def test_ctrl_c_on_a_cluster_saves_and_the_next_run_goes_on(
     tmp_path: Path, nodes: TwoNodes
 ) -> None:
@@ -92,18 +117,59 @@ def test_ctrl_c_on_a_cluster_saves_and_the_next_run_goes_on(
     assert len([*out.glob("cells/*/checkpoint.pt")]) == 2
 
 
-def test_a_lost_node_loses_no_cell_and_doubles_none(tmp_path: Path, nodes: TwoNodes) -> None:
-    words = ("run", *TINY, *GRID, *LONG, *ALONE, "--epochs", 150)
-    expected, out = tmp_path / "expected", tmp_path / "runs"
-    assert bench(*words, "--out", expected).status == 0
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run without a cluster ends with."""
+    out = tmp_path_factory.mktemp("expected") / "runs"
+    assert bench(*WORDS, "--out", out).status == 0
+    return out
 
-    process = start(tmp_path, *words, *OFTEN, *on(nodes), "--out", out)
 
-    def in_the_middle() -> bool:
-        begun = [*out.glob("cells/*/checkpoint.pt")]
-        return len(begun) == 2 and bool([*out.glob("cells/*/row.json")])
+def in_the_middle(out: Path) -> bool:
+    """Whether two cells are in training, and one at least has ended."""
+    begun = [*out.glob("cells/*/checkpoint.pt")]
+    return len(begun) == 2 and bool([*out.glob("cells/*/row.json")])
 
-    wait_for(in_the_middle, process, SECONDS)
+
+def check_goes_on(before: dict[Path, list[dict[str, Any]]]) -> None:
+    """No epoch was trained again that was in a checkpoint: no two take the same seconds."""
+    for folder, history in before.items():
+        with (folder / "history.csv").open() as stream:
+            lines = [*csv.DictReader(stream)]
+        assert [line["seconds"] for line in lines[: len(history)]] == [
+            str(record["seconds"]) for record in history
+        ]
+
+
+def test_the_same_command_goes_on_at_once_where_its_driver_was_killed(
+    tmp_path: Path, nodes: TwoNodes, expected: Path
+) -> None:
+    out = tmp_path / "runs"
+    command = (*WORDS, *OFTEN, *on(nodes), "--out", out)
+    process = start(tmp_path, *command)
+    wait_for(lambda: in_the_middle(out), process, SECONDS)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    kept = files(out)
+    before = {path.parent: epochs(path) for path in out.glob("cells/*/checkpoint.pt")}
+    assert kept
+    assert before
+
+    process = start(tmp_path, *command)
+    text, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, text + errors
+    assert "finished before" in text
+    assert {path: stat for path, stat in files(out).items() if path in kept} == kept
+    assert numbers(out) == numbers(expected)
+    check_goes_on(before)
+
+
+def test_a_lost_node_loses_no_cell_and_doubles_none(
+    tmp_path: Path, nodes: TwoNodes, expected: Path
+) -> None:
+    out = tmp_path / "runs"
+    process = start(tmp_path, *WORDS, *OFTEN, *on(nodes), "--out", out)
+    wait_for(lambda: in_the_middle(out), process, SECONDS)
     nodes.lose_second()
     kept = files(out)
     before = {path.parent: epochs(path) for path in out.glob("cells/*/checkpoint.pt")}
@@ -118,10 +184,4 @@ def test_a_lost_node_loses_no_cell_and_doubles_none(tmp_path: Path, nodes: TwoNo
     assert "Traceback" not in text + errors
     assert {path: stat for path, stat in files(out).items() if path in kept} == kept
     assert numbers(out) == numbers(expected)
-    for folder, history in before.items():
-        with (folder / "history.csv").open() as stream:
-            lines = [*csv.DictReader(stream)]
-        # The seconds of an epoch are never the same twice: these epochs were not trained again.
-        assert [line["seconds"] for line in lines[: len(history)]] == [
-            str(record["seconds"]) for record in history
-        ]
+    check_goes_on(before)

@@ -152,6 +152,17 @@ def test_the_released_code_is_judged_apart_and_under_its_name(tmp_path: Path) ->
     assert "mnist K=10 (CP only of preset released: --settings released judges it" in found.detail
 
 
+def test_cells_of_no_preset_are_counted_together(tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    put_bounds(store, {"CP": 101.0, "INDq": 100.0, "VAE": 99.0}, MNIST, seeds=1)
+    for cell in store.rows():
+        path = store.folder(cell["cell"]) / "config.json"
+        config = json.loads(path.read_text())
+        path.write_text(json.dumps({**config, "model": {"latent_dim": 3}}))
+    said = " ".join(bench("report", "--scorecard", "--out", store.out).out.split())
+    assert "no cell is of the paper's protocol: here is on 3 of other settings." in said
+
+
 def test_settings_that_no_cell_has_are_a_mistake(tmp_path: Path) -> None:
     store = empty(tmp_path)
     put_bounds(store, {"CP": 101.0, "INDq": 100.0}, MNIST)

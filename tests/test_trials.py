@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from bench.cells import Events
-from bench.engine.replica import Epoch
+from bench.engine.replica import Epoch, Replica
 from bench.errors import Interrupted
 from bench.grid import Cell
 from bench.preparation import Request, prepare
 from bench.searching import tune
 from bench.store import Store
+from bench.training import ReplicaTrainer
 from bench.trials import Trials
 from bench.tuning import TuningResult
-from runs import SETTINGS
+from runs import SETTINGS, run_tiny
 
 SETS = (
     *SETTINGS,
@@ -44,14 +47,40 @@ class Heard:
         return Events(epoch=self.epoch, stop=lambda: len(self.epochs) >= self.most)
 
 
-def search(out: Path, heard: Heard, *sets: str) -> TuningResult:
+def search(out: Path, heard: Heard, *sets: str, trials: int = 6) -> TuningResult:
     flags: dict[str, Any] = {
         "run.models": "MG", "run.datasets": "digits", "run.out": str(out),
-        "training.epochs": 4, "tuning.trials": 6, "engine.device": "cpu",
+        "training.epochs": 4, "tuning.trials": trials, "engine.device": "cpu",
     }  # fmt: skip
     made = prepare(Request(None, None, (), (*SETS, *sets), flags, 1), lambda _: None)
-    (cell,) = made.plan.cells
-    return tune(cell, made.workshop, Store(out), heard.events())
+    return tune(made.plan.cells[0], made.workshop, Store(out), heard.events())
+
+
+class Watched(ReplicaTrainer):
+    """Notes what is made and saved."""
+
+    made: ClassVar[list[tuple[int, str]]] = []
+    seeds: ClassVar[set[int]] = set()
+    saves: ClassVar[list[int]] = []
+    seconds = 0.0
+
+    def __init__(self, replicas: Sequence[Replica], pixels: Any, mode: Any, *rest: Any, **o: Any):
+        self.made.append((len(replicas), mode))
+        self.seeds.update(replica.seed for replica in replicas)
+        super().__init__(replicas, pixels, "eager", *rest, **o)
+
+    def save(self) -> None:
+        self.saves.append(self.number)
+        time.sleep(self.seconds)
+        super().save()
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> type[Watched]:
+    for noted in (Watched.made, Watched.seeds, Watched.saves):
+        noted.clear()
+    monkeypatch.setattr("bench.trials.ReplicaTrainer", Watched)
+    return Watched
 
 
 @pytest.mark.slow
@@ -96,3 +125,87 @@ def test_trials_of_one_shape_train_in_a_program_that_shrinks(
     monkeypatch.setattr(Trials, "start", start)
     search(tmp_path, Heard(), *ONE_SHAPE)
     assert sizes[:3] == [4, 2, 1]
+
+
+@pytest.mark.parametrize("seconds", ["0", "3600"])
+def test_other_seeds_and_more_trials_go_on_from_the_same_checkpoints(
+    tmp_path: Path, seconds: str
+) -> None:
+    """Also where no checkpoint was due: one that is asked to stop saves what waits at a rung."""
+    part, last, often = Heard(most=5), Heard(), f"training.checkpoint_seconds={seconds}"
+    with pytest.raises(Interrupted):
+        search(tmp_path, part, often)
+    found = search(tmp_path, last, often, "run.seeds=[3,4]", trials=7)
+    heard = part.epochs + last.epochs
+    assert len(heard) == len(set(heard)) == found.epochs
+
+
+def test_a_search_goes_on_in_the_way_in_which_it_began(
+    tmp_path: Path, watched: type[Watched]
+) -> None:
+    """Another machine, or other settings of the engine, would give other sums."""
+    with pytest.raises(Interrupted):
+        search(tmp_path, Heard(most=4), *ONE_SHAPE, "engine.mode=eager", "engine.replicas=2")
+    begun = len(watched.made)
+    search(tmp_path, Heard(), *ONE_SHAPE, "engine.mode=compile", "engine.replicas=0")
+    assert len(watched.made) > begun
+    assert set(watched.made) == {(2, "eager")}
+
+
+def test_trials_that_an_earlier_process_had_to_part_stay_apart(
+    tmp_path: Path, watched: type[Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory did not suffice there for all of them together; here it would."""
+    real = Watched.epoch
+
+    def epoch(self: Watched) -> Any:
+        if len(self.replicas) > 1:
+            raise MemoryError
+        return real(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Watched, "epoch", epoch)
+        with pytest.raises(Interrupted):
+            search(tmp_path, Heard(most=3), *ONE_SHAPE, trials=4)
+    watched.made.clear()
+    search(tmp_path, Heard(), *ONE_SHAPE, trials=4)
+    assert {size for size, _ in watched.made} == {1}
+
+
+def test_dear_checkpoints_of_trials_are_rare(tmp_path: Path, watched: type[Watched]) -> None:
+    """One costs a fifth of a second, so that the next may come after ten."""
+    watched.seconds = 0.2
+    try:
+        found = search(tmp_path, Heard(), *ONE_SHAPE, "training.checkpoint_seconds=1e-6")
+    finally:
+        watched.seconds = 0.0
+    assert found.epochs > 10
+    assert len(watched.saves) == 2  # the first of each round
+
+
+def test_trials_train_on_seeds_that_no_run_can_have(tmp_path: Path, watched: type[Watched]) -> None:
+    search(tmp_path, Heard(), trials=2)
+    assert watched.seeds == {2**31, 2**31 + 1}
+    for seed, status in ((2**31 - 1, 0), (2**31, 2)):
+        ended = run_tiny(tmp_path, "--models", "MG", "--dry-run", "--seeds", f"0,{seed}")
+        assert ended.status == status
+    assert "less than 2147483648" in ended.err
+
+
+def test_what_ended_trials_left_goes_with_the_end_of_their_search(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        search(tmp_path, Heard(most=1), *ONE_SHAPE)
+    folder = tmp_path / "trials"
+    (begun,) = folder.iterdir()
+    study = begun.name.partition("-")[0]
+    digest, half = "0" * 16, "a" * 32
+    left = [f"{study}-0-2-{digest}.pt", f".{study}-0-2-{digest}.pt.{half}"]
+    others = [f"{'1' * 16}-0-2-{digest}.pt", "mine.txt"]
+    open_ = f"{study}-2-3-{digest}.pt"  # of the round that a larger budget has begun
+    ended = f"{study}-0-1-{digest}.pt"
+    for name in (*left, *others, open_, ended):
+        (folder / name).write_text("")
+    search(tmp_path, Heard(), *ONE_SHAPE, trials=2)
+    assert {path.name for path in folder.iterdir()} == {begun.name, open_, *others, *left}
+    search(tmp_path, Heard(), *ONE_SHAPE)
+    assert {path.name for path in folder.iterdir()} == set(others)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from bench.best import best_values
+from bench.searching import Found
 from runs import TINY, Ended, bench, plan_of, results, run_tiny
 
 PAIRS = ("--models", "CP,VAE", "--datasets", "gaussians", "--components", "2,3", "--seeds", "0,4")
@@ -33,6 +36,46 @@ def test_it_says_what_was_found_and_what_it_cost(tuned: tuple[Path, Ended]) -> N
     assert f"optuna-dashboard {out / 'tuning.journal'}" in ended.out
     assert f"bench run --config {out / 'best.toml'}" in ended.out
     assert not results(out)  # nothing was trained but trials
+
+
+def table(said: str) -> list[str]:
+    """The table of the searches, with the budget below it."""
+    lines = said.splitlines()
+    (first,) = (i for i, line in enumerate(lines) if line.startswith("searches, best validation"))
+    (last,) = (i for i, line in enumerate(lines) if line.startswith("budget on gaussians"))
+    return lines[first : last + 1]
+
+
+@pytest.mark.slow
+def test_a_tuned_run_and_its_report_say_what_the_searches_cost(tmp_path: Path) -> None:
+    words = ("--models", "VAE", "--datasets", "gaussians", *SEARCH, "--seeds", "0,4")
+    first = run_tiny(tmp_path, *words, epochs=3)
+    assert first.status == 0, first.out + first.err
+    again = run_tiny(tmp_path, *words, epochs=3)
+    (cell, _) = (tmp_path / "cells").iterdir()
+    found = json.loads((cell / "tuning.json").read_text())
+    shown = " ".join(table(first.out))
+    counts = [found[f"trials_{state}"] for state in ("complete", "pruned", "failed")]
+    assert sum(counts) == 4
+    for number in (*counts, found["trial_epochs"]):
+        assert f" {number} " in shown
+    assert table(again.out) == table(first.out)
+    report = bench("report", "--out", tmp_path, "--section", "searches", "--format", "csv")
+    (row,) = csv.DictReader(report.out.splitlines())
+    assert [int(row[f"trials_{state}"]) for state in ("complete", "pruned", "failed")] == counts
+    assert int(row["trial_epochs"]) == found["trial_epochs"]
+    assert float(row["validation_bound"]) == found["validation_bound"]
+    whole = " ".join(bench("report", "--out", tmp_path).out.split())
+    assert "The searches and their budgets" in whole
+    assert "Budget, the same for every system: on gaussians 4 trials of at most 3 epochs" in whole
+
+
+def test_a_run_whose_searches_fail_says_what_they_tried(tmp_path: Path) -> None:
+    words = ("--models", "VAE", "--datasets", "gaussians", "--trials", "2")
+    huge = 'tuning.space={"training.learning_rate"={type="choice",options=[1e30,1e35]}}'
+    ended = run_tiny(tmp_path, *words, "--set", huge)
+    assert ended.status == 1
+    assert "all 2 trials of" in " ".join(table(ended.out))
 
 
 def test_a_search_leaves_its_table_and_figures(tuned: tuple[Path, Ended]) -> None:
@@ -65,6 +108,7 @@ def test_best_toml_trains_what_a_tuned_run_trains(tuned: tuple[Path, Ended]) -> 
     again = bench("run", "--config", out / "best.toml", *words)
     assert again.status == 0, again.out + again.err
     assert (out.with_name("whole") / "best.toml").is_file()
+    assert table(whole.out) == table(tuned[1].out)
     expected, found = results(out.with_name("whole")), results(out.with_name("again"))
     own = {"cell", "setting", "seconds", "evaluation_seconds"}
     assert len(found) == 6
@@ -76,6 +120,29 @@ def test_best_toml_trains_what_a_tuned_run_trains(tuned: tuple[Path, Ended]) -> 
         assert json.loads(one["tuned"])
         config = out.with_name("again") / "cells" / one["cell"] / "config.json"
         assert json.loads(config.read_text())["best"] == json.loads(one["tuned"])
+
+
+def test_the_files_of_a_search_are_written_by_whoever_holds_the_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+    real = Found.keep
+
+    def keep(self: Found, folder: Path) -> None:
+        lock = FileLock(tmp_path / ".locks" / f"{folder.name}.lock", is_singleton=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            held.append(folder.name)
+        else:
+            lock.release()
+        real(self, folder)
+
+    monkeypatch.setattr(Found, "keep", keep)
+    words = ("--models", "VAE", "--datasets", "gaussians", "--trials", 1)
+    assert tune(tmp_path, *words).status == 0
+    assert held == [path.name for path in (tmp_path / "cells").iterdir()]
+    assert (tmp_path / "cells" / held[0] / "tuning.json").is_file()
 
 
 def test_best_values_make_other_cells() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.preparation import Request, prepare
 from bench.work import Help
 from bench.workers import helping
 from runs import SETTINGS, Ended, bench, plan_of
@@ -27,6 +29,15 @@ def test_every_other_worker_may_help_every_search() -> None:
     assert helping(groups, 1) == []
     assert helping(groups, 3) == [Help(cell) for cell in searched.cells] * 2
     assert helping([(cell,) for cell in plain.cells], 3) == []
+
+
+def test_all_processes_of_a_run_give_its_name_and_another_run_another(tmp_path: Path) -> None:
+    flags = {"run.models": "CP", "run.datasets": "gaussians", "run.out": str(tmp_path)}
+    request = Request(None, None, (), SETTINGS, flags)
+    one, other = (prepare(request, lambda _: None) for _ in range(2))
+    named = one.workshop.run
+    assert one.job.run == replace(one.job, fresh=True).workshop().run == named
+    assert other.job.run != named
 
 
 @pytest.mark.slow

@@ -49,6 +49,8 @@ class Function:
     def start(self, proposals: Sequence[Proposal]) -> Evaluated:
         return Evaluated(self, proposals)
 
+    def sweep(self, going: Collection[int]) -> None: ...
+
 
 class Evaluated:
     def __init__(self, function: Function, proposals: Sequence[Proposal]) -> None:
@@ -64,6 +66,8 @@ class Evaluated:
         }
 
     def drop(self, numbers: Collection[int]) -> None: ...
+
+    def keep(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -220,35 +224,6 @@ def test_a_line_cut_short_does_not_spoil_the_journal(tmp_path: Path) -> None:
     with (tmp_path / "tuning.journal").open("ab") as stream:
         stream.write(b'{"op_code":4,"wor')
     assert tune(tmp_path, trials=4).trials[:3] == first.trials
-
-
-@pytest.mark.parametrize(
-    ("outcome", "reason"),
-    [(TrainingFailed("it diverged"), "it diverged"), (float("nan"), "the objective is nan")],
-)
-def test_a_failed_trial_is_recorded_and_counts(
-    tmp_path: Path, outcome: float | Exception, reason: str
-) -> None:
-    def fails_once(number: int, params: dict[str, Any]) -> float:
-        if number != 1:
-            return bound(number, params)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    result = tune(tmp_path, fails_once, trials=4)
-    failed = [trial for trial in result.trials if trial.state == "failed"]
-    assert [(trial.number, trial.value, trial.reason) for trial in failed] == [(1, None, reason)]
-    assert tune(tmp_path, trials=4) == result
-
-
-def test_when_all_fail_it_says_so_and_starts_over_next_time(tmp_path: Path) -> None:
-    def fails(number: int, params: dict[str, Any]) -> float:
-        raise TrainingFailed("it diverged")
-
-    with pytest.raises(BenchError, match="all 3 trials of cell failed; the last one: it diverged"):
-        tune(tmp_path, fails, trials=3)
-    assert all(trial.state == "complete" for trial in tune(tmp_path, trials=3).trials)
 
 
 def test_an_objective_of_zero_is_a_value_like_another(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 
 import bench.tuning.owners
-from bench.errors import UsageError
+from bench.errors import Interrupted
 from bench.tuning import TuningResult
 from bench.tuning.owners import Owner
 from bench.tuning.storage import Storage
@@ -137,9 +137,9 @@ def test_a_kill_at_any_call_of_the_storage_loses_nothing(
 
 def die_after(calls: int) -> None:
     """End this process by SIGKILL at a call that writes to the journal."""
-    from optuna.storages.journal import JournalFileBackend
+    from bench.tuning.journal import Journal
 
-    real, count = JournalFileBackend.append_logs, 0
+    real, count = Journal.append_logs, 0
 
     def append(self: Any, logs: Any) -> None:
         nonlocal count
@@ -148,7 +148,7 @@ def die_after(calls: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         real(self, logs)
 
-    JournalFileBackend.append_logs = append  # type: ignore[method-assign]
+    Journal.append_logs = append  # type: ignore[method-assign]
 
 
 def test_a_process_of_another_machine_is_judged_by_its_signs_of_life(
@@ -187,25 +187,37 @@ def test_one_that_waits_for_others_can_be_stopped(tmp_path: Path) -> None:
         assert {t.user_attrs[OWNER] for t in slots.by_slot().values()} == {other.name}
 
 
-@pytest.mark.parametrize(
-    ("place", "message"),
-    [
-        ("mysql://root@localhost/optuna", r"tuning.storage: expected nothing.*found mysql://"),
-        ("postgresql://bench:secret@127.0.0.1:1/none", r"bench:\*\*\*@127.*cannot be opened"),
-    ],
-)
-def test_a_storage_that_cannot_be_is_refused(tmp_path: Path, place: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message) as raised:
-        Storage.at(place, tmp_path).check()
-    assert "secret" not in str(raised.value)
+class Stopped(Climbing):
+    """A search that is interrupted before it trains."""
+
+    def start(self, proposals: Any) -> Any:
+        raise Interrupted("stopped")
 
 
-@pytest.mark.parametrize("content", [b"SQLite format 3\0no line ends here", b"a\nb", b"{}\n{"])
-def test_a_file_that_is_no_journal_is_refused_and_left_alone(
-    tmp_path: Path, content: bytes
+@pytest.fixture
+def a_round_of_eight(tmp_path: Path) -> Storage:
+    """Drawn by a search with a larger budget, which has ended none of them."""
+    storage = Storage.at("", tmp_path)
+    with pytest.raises(Interrupted):
+        climb(storage, Stopped(), trials=8, batch=8)
+    return storage
+
+
+def test_a_smaller_budget_ends_only_its_own_trials(
+    tmp_path: Path, a_round_of_eight: Storage
 ) -> None:
-    file = tmp_path / "mlflow.db"
-    file.write_bytes(content)
-    with pytest.raises(UsageError, match="is no journal of Optuna's"):
-        climb(Storage.at(str(file), tmp_path), Climbing())
-    assert file.read_bytes() == content
+    few, objective = {"trials": 3, "batch": 8}, Climbing(tmp_path / "log")
+    expected = climb(Storage.at("", tmp_path / "few"), Climbing(), **few)
+    assert climb(a_round_of_eight, objective, **few) == expected
+    assert {line.split()[1] for line in log(tmp_path)} == {"0", "1", "2"}
+
+
+def test_the_larger_budget_goes_on_after_the_smaller_one(a_round_of_eight: Storage) -> None:
+    """Who was stopped among three would have gone on among eight; it is not waited for."""
+    few = climb(a_round_of_eight, Climbing(), trials=3, batch=8)
+    patience = iter([False] * 5)  # looks, half a second apart, at what others have done
+    found = climb(
+        a_round_of_eight, Climbing(), trials=8, batch=8, stop=lambda: next(patience, True)
+    )
+    assert found.trials[:3] == few.trials
+    assert [trial.number for trial in found.trials] == list(range(8))

@@ -28,8 +28,11 @@ class Pace:
 
     def due(self) -> bool:
         """Whether it is time."""
-        wait = max(self.interval, self.cost / SHARE) if self.interval else 0.0
-        return self.clock() - self.saved >= wait
+        return self.affords() and self.clock() - self.saved >= self.interval
+
+    def affords(self) -> bool:
+        """Whether another one, which is wished before its time, still takes its share at most."""
+        return not self.interval or self.clock() - self.saved >= self.cost / SHARE
 
     @contextmanager
     def saving(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.best_file import SEARCH, budget_text
+from bench.best_file import budget_text, read_search, settings_text
 from bench.files import read_json
 from bench.report.summary import Line
 from bench.report.table import Table
@@ -58,8 +58,8 @@ def find_searches(store: Store, lines: Iterable[Line]) -> list[Search]:
     found: dict[str, Search] = {}
     for line in lines:
         for cell in line.cells:
-            facts = read_json(store.folder(cell) / SEARCH)
-            if not isinstance(facts, dict) or facts.get("study") in found:
+            facts = read_search(store, cell)
+            if facts is None or facts.get("study") in found:
                 continue
             try:
                 search = _read(store.folder(cell), facts, line)
@@ -97,9 +97,14 @@ def searches_table(store: Store, lines: Sequence[Line]) -> list[Table]:
 
 def _row(one: Search) -> list[str]:
     result = one.result
-    chosen = ", ".join(f"{name} {_short(value)}" for name, value in result.best.items())
     states = [str(result.count(state)) for state in ("complete", "pruned", "failed")]
-    return [one.name, *states, str(result.epochs), f"{result.value:.2f}", chosen]
+    return [
+        one.name,
+        *states,
+        str(result.epochs),
+        f"{result.value:.2f}",
+        settings_text(result.best),
+    ]
 
 
 def _record(one: Search) -> dict[str, Any]:
@@ -168,7 +173,3 @@ def _value(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -46,6 +46,9 @@ class Part(Protocol):
     def drop(self, numbers: Collection[int]) -> None:
         """Stop these trials; the others go on as if nothing had happened."""
 
+    def keep(self) -> None:
+        """Save the state, if it is not: this process leaves."""
+
     def close(self) -> None:
         """All results are stored: what was kept for going on may go."""
 
@@ -68,6 +71,12 @@ class Objective(Protocol):
 
     def start(self, proposals: Sequence[Proposal]) -> Part:
         """Begin one of the parts, or go on with it where it was left."""
+
+    def sweep(self, going: Collection[int]) -> None:
+        """The search has ended: what was kept for going on may go, but for trials still ``going``.
+
+        Another process may be at those, in a search with a larger budget.
+        """
 
 
 @dataclass(frozen=True)

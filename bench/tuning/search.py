@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from uuid import uuid4
 
-from bench.errors import BenchError, Interrupted, UsageError
+from bench.errors import BenchError, CannotWrite, Interrupted, UsageError
 from bench.spaces import Range
 from bench.tuning.owners import Owner
 from bench.tuning.records import Objective, Proposal, Standing, TrialRecord, TuningResult
@@ -29,27 +30,29 @@ def search(
     storage: Storage,
     study: str,
     batch: int = 1,
+    run: str | None = None,
     on_trial: Callable[[TrialRecord], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> TuningResult:
     """The settings with the highest objective after ``trials`` trials, earlier sessions' included.
 
     A trial that fails counts, so that every search has the same budget; one that was killed goes on
-    with the same settings. A search in which every trial failed starts over. Searches with another
-    seed or space under the same name are kept apart. Processes that search the same study share its
-    trials: the parts of a round that train together go to whoever is free.
+    with the same settings. A search in which every trial failed starts over, once in a run.
+    Searches with another seed or space under the same name are kept apart. Processes that search
+    the same study share its trials: the parts of a round that train together go to whoever is free.
 
     Args:
         space: what may change, by dotted key.
         objective: gives each trial its best valid validation bound (mean ELBO in nats). A failed
             standing, or a bound that is not finite, fails the trial; a BenchError that is raised
             fails the part; anything else ends the search, which resumes at that part.
-        trials: the budget.
+        trials: the budget. Of an earlier session's with a larger one, the first so many count.
         seed: of the sampler.
         storage: holds the studies.
         study: the name of this one.
         batch: trials that are drawn before the first of them has ended, so that they can run
             together. What is drawn depends on it.
+        run: names the run, of which several processes may search; None for one of its own.
         on_trial: told of each trial that this call has finished.
         stop: whether to give up waiting for other processes.
 
@@ -64,12 +67,14 @@ def search(
             f"trials = {trials}"
         )
     slots = Slots(storage, study, space, seed, trials)
-    slots.restart_if_all_failed()
+    slots.begin(run or uuid4().hex)
     objective.facts = slots.facts(objective.facts)
     with Owner(slots.study, storage.folder) as owner:
         while proposals := slots.round(batch):
             _Round(slots, objective, proposals, owner, on_trial).run(stop)
-    return _result(slots.records()[:trials], study)
+    with storage.hold(slots.name):  # nobody draws meanwhile
+        objective.sweep(slots.going())
+    return _result([record for record in slots.records() if record.number < trials], study)
 
 
 class _Round:
@@ -90,8 +95,19 @@ class _Round:
     def run(self, stop: Callable[[], bool]) -> None:
         """Until all trials of the round have ended, here or elsewhere."""
         held: list[_Race] = []
+        try:
+            self._share(held, stop)
+        except CannotWrite:
+            raise
+        except Interrupted:
+            for race in held:  # also those that wait at a rung
+                if not race.over:
+                    race.part.keep()
+            raise
+
+    def _share(self, held: list[_Race], stop: Callable[[], bool]) -> None:
         while self._going():
-            held = [race for race in held if not race.over]
+            held[:] = [race for race in held if not race.over]
             moved = [race.step() for race in held]  # all of them
             if any(moved):
                 continue
@@ -166,6 +182,11 @@ class _Race:
 
 
 def _result(records: list[TrialRecord], study: str) -> TuningResult:
+    if not records:
+        raise BenchError(
+            f"{study} has no trial that ended, though all were begun: something else has changed "
+            "the study. Run the same command again."
+        )
     values = [-math.inf if record.value is None else record.value for record in records]
     value = max(values)
     if value == -math.inf:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
+import os
+import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
-from bench.errors import UsageError
+from bench.errors import UsageError, first_line
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.study import Study
+    from sqlalchemy import Connection
 
 JOURNAL = "tuning.journal"
 POSTGRESQL = "postgresql"
@@ -38,14 +41,21 @@ class Storage:
         """The storage of that name; where it is empty, a journal in ``out``.
 
         Raises:
-            UsageError: a URL of another kind.
+            UsageError: a URL of another kind, or one that cannot be read.
         """
         scheme, colon, _ = place.partition("://")
-        if colon and scheme.partition("+")[0] not in ("sqlite", POSTGRESQL):
-            raise UsageError(
-                "tuning.storage: expected nothing, the path of a journal file, "
-                f"postgresql://USER@HOST/DATABASE or sqlite:///FILE, found {scheme}://..."
-            )
+        if colon:
+            kind = scheme.partition("+")[0]
+            database = _database(place)
+            if kind not in ("sqlite", POSTGRESQL):
+                _refuse(f"{scheme}://...")
+            if database is None:
+                _refuse(
+                    f"a URL {scheme}://... that cannot be read. HOST may be followed by a colon "
+                    "and a number; in a password, colons are written %3A and @ %40"
+                )
+            if kind == "sqlite" and database in ("", ":memory:"):
+                _refuse("no FILE; what is kept in memory is gone when a process ends")
         return cls(place or str(out / JOURNAL), out / f"{JOURNAL}.locks")
 
     @property
@@ -79,31 +89,53 @@ class Storage:
             )
 
     def check(self) -> None:
-        """Open a database and leave it.
+        """See whether studies can be kept there; nothing is made or written.
 
         Raises:
-            UsageError: it cannot be opened.
+            UsageError: they cannot.
         """
-        if "://" in self.place:
-            with self.hold(""):
-                self._open()
+        if self.place.startswith(POSTGRESQL):
+            with self._connected():
+                return
+        with self._refused():
+            if "://" in self.place:
+                _check_sqlite(Path(_database(self.place) or ""))
+                return
+            from bench.tuning.journal import check_journal
+
+            path = Path(self.place)
+            check_journal(path)
+            if path != self.folder.with_suffix(""):  # that one is in --out, which the store checks
+                _check_writable(path)
+
+    def make(self) -> None:
+        """Open it before anything trains: tables are made, and all that is there can be read.
+
+        Raises:
+            UsageError: it cannot be opened or written.
+        """
+        with self._refused(), self.hold(""):
+            self._open()
 
     def _open(self) -> BaseStorage:
-        from filelock import FileLock
         from optuna.storages import JournalStorage, RDBStorage
-        from optuna.storages.journal import JournalFileBackend
+
+        from bench.tuning.journal import Journal
 
         if "://" in self.place:
             with self._reported():
                 return RDBStorage(self.url, engine_kwargs={"pool_pre_ping": True})
-        Path(self.place).parent.mkdir(parents=True, exist_ok=True)
-        # Optuna's own locks outlive a killed process by 30 seconds; the system's do not.
-        lock: Any = FileLock(f"{self.place}.lock", poll_interval=0.005)
-        with lock:
-            _mend(Path(self.place))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the journal was experimental in Optuna 4
-            return JournalStorage(JournalFileBackend(self.place, lock_obj=lock))
+            journal = Journal(Path(self.place))
+            try:
+                return JournalStorage(journal)
+            except (ValueError, LookupError, TypeError) as error:
+                raise UsageError(
+                    f"tuning.storage {self.place} is damaged: a line of it cannot be read "
+                    f"({first_line(error)}). Put a copy from a backup in its place, or move it "
+                    "away: its searches then begin anew."
+                ) from error
 
     @contextmanager
     def hold(self, study: str) -> Iterator[None]:
@@ -118,25 +150,26 @@ class Storage:
             return
         from filelock import FileLock
 
-        path = self.place
-        if "://" in path:
-            from sqlalchemy.engine import make_url
-
-            path = make_url(path).database or str(self.folder)
+        path = _database(self.place) if "://" in self.place else self.place
         folder = Path(f"{path}.locks")
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{digest.hex()[:16]}.lock", poll_interval=0.01):
             yield
 
-    @contextmanager
-    def _advisory(self, key: int) -> Iterator[None]:
-        from sqlalchemy import create_engine, text
+    def _connected(self) -> Connection:
+        """A connection to the server."""
+        from sqlalchemy import create_engine
         from sqlalchemy.pool import NullPool
 
         with self._reported():
             engine = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-            connection = engine.connect()
-        with connection:
+            return engine.connect()
+
+    @contextmanager
+    def _advisory(self, key: int) -> Iterator[None]:
+        from sqlalchemy import text
+
+        with self._connected() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
             try:
                 yield
@@ -158,30 +191,75 @@ class Storage:
                 + (hint if isinstance(error, ImportError) else "")
             ) from error
 
+    @contextmanager
+    def _refused(self) -> Iterator[None]:
+        """Where a file cannot be written before anything trains, that is the user's to mend."""
+        try:
+            yield
+        except OSError as error:
+            cause = error.__cause__ or error  # of a full disk
+            raise UsageError(
+                f"tuning.storage {self.shown} cannot be written "
+                f"({getattr(cause, 'strerror', None) or cause}). Expected a file, or a place for "
+                "one, on a disk with room that this user may write."
+            ) from error
 
-def _mend(journal: Path) -> None:
-    """Cut a last line that was not written to its end: Optuna cannot read what follows one.
+
+def absolute(place: str) -> str:
+    """``tuning.storage`` as processes with another working directory need it."""
+    if "://" not in place:
+        return place and str(Path(place).absolute())
+    if not place.startswith("sqlite"):
+        return place
+    from sqlalchemy.engine import make_url
+
+    url = make_url(place)
+    made = url.set(database=str(Path(url.database or "").absolute()))
+    return made.render_as_string(hide_password=False)
+
+
+def _refuse(found: str) -> NoReturn:
+    raise UsageError(
+        "tuning.storage: expected nothing, the path of a journal file, "
+        f"postgresql://USER@HOST/DATABASE or sqlite:///FILE, found {found}"
+    )
+
+
+def _database(url: str) -> str | None:
+    """The database that a URL names, empty for none; None where the URL cannot be read."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).database or ""
+    except (ArgumentError, ValueError):  # whose words may hold a part of the password
+        return None
+
+
+def _check_sqlite(path: Path) -> None:
+    if path.exists():
+        try:
+            name = path.absolute().as_uri() + "?mode=ro"
+            with closing(sqlite3.connect(name, timeout=60, uri=True)) as connection:
+                connection.execute("SELECT name FROM sqlite_master").fetchall()
+        except sqlite3.Error as error:
+            raise UsageError(f"tuning.storage {path} is no SQLite database: {error}.") from error
+    _check_writable(path)
+
+
+def _check_writable(path: Path) -> None:
+    """Whether a file can be written there, as far as can be seen without writing.
 
     Raises:
-        UsageError: the file is no journal; it is left as it is.
+        OSError: it cannot.
     """
-    if journal.is_dir() or (journal.exists() and not _is_journal(journal)):
-        raise UsageError(
-            f"tuning.storage {journal} is no journal of Optuna's. Expected a file that bench or "
-            "Optuna made, one that does not exist yet, or a URL: sqlite:///FILE, postgresql://..."
-        )
-    if journal.exists() and not (data := journal.read_bytes()).endswith(b"\n"):
-        with journal.open("r+b") as stream:
-            stream.truncate(data.rfind(b"\n") + 1)
-
-
-def _is_journal(path: Path) -> bool:
-    """Whether a file's first line is a journal's; of a line that was cut off, its beginning."""
-    with path.open("rb") as stream:
-        line = stream.readline(100_000)
-    if not line.endswith(b"\n"):
-        return line[:1] in (b"", b"{")
-    try:
-        return "op_code" in json.loads(line)
-    except (ValueError, TypeError):
-        return False
+    if path.exists():
+        with path.open("r+b"):
+            return
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))

@@ -29,15 +29,17 @@ if TYPE_CHECKING:
 
 # Attributes of a trial.
 SLOT = "slot"  # its number in the search; a kill while it was drawn leaves it without
-ROUND = "round"  # the slots that are drawn with it: the first, and the first that is not
+ROUND = "round"  # how often the search has started over, and the slots that are drawn with it: the
+# first, and the first that is not
 OWNER = "owner"  # the process that works on it
 REASON = "reason"  # why its objective has no value
 EPOCHS = "epochs"  # how many it has trained
 # Attributes of a study.
-RESTART = "restart"  # trials with a lower number no longer count
+RESTARTS = "restarts"  # how often it has started over; what was drawn before no longer counts
+RUNS = "runs"  # the runs that have taken part: each starts it over once at most
 FACTS = "facts"  # what has to stay as it was when the search began
 
-FORMAT = 2  # of the attributes
+FORMAT = 3  # of the attributes, and raised when an unchanged search finds other numbers
 
 
 class Slots:
@@ -59,6 +61,7 @@ class Slots:
         self.name = f"{name} [{_digest(space, seed)}]"
         self.study = storage.study(self.name)
         self.optuna = self.study._storage
+        self.restarts: int = self.study.user_attrs.get(RESTARTS, 0)
 
     def facts(self, mine: dict[str, Any]) -> dict[str, Any]:
         """Those of whoever began the search."""
@@ -68,19 +71,31 @@ class Slots:
                 self.study.set_user_attr(FACTS, mine)
         return mine if found is None else found
 
-    def restart_if_all_failed(self) -> None:
-        """Nothing was found: begin anew, as what made them fail may be mended."""
+    def begin(self, run: str) -> None:
+        """Take part in the search; it starts over where all failed before this run.
+
+        What made them fail may be mended. But the processes of one run come and go, and must not
+        take what has failed in it for an earlier failure: all give the run's name, and the first
+        decides. Should another run start the search over meanwhile, they stay with their trials.
+        """
         with self.storage.hold(self.name):
+            attributes = self.study.user_attrs
+            self.restarts = attributes.get(RESTARTS, 0)
+            runs = attributes.get(RUNS, [])
+            if run in runs:
+                return
             found = self.records()
             if len(found) >= self.trials and all(record.state == "failed" for record in found):
-                self.study.set_user_attr(RESTART, len(self.study.get_trials(deepcopy=False)))
+                self.restarts += 1
+                self.study.set_user_attr(RESTARTS, self.restarts)
+            self.study.set_user_attr(RUNS, [*runs, run])
 
     def by_slot(self) -> dict[int, FrozenTrial]:
         """The trials that count, finished or not."""
-        first = self.study.user_attrs.get(RESTART, 0)
         trials = self.study.get_trials(deepcopy=False)
-        known = [t for t in trials if t.number >= first and SLOT in t.user_attrs]
-        return dict(sorted((t.user_attrs[SLOT], t) for t in known))
+        drawn = [trial for trial in trials if SLOT in trial.user_attrs]
+        known = [trial for trial in drawn if trial.user_attrs[ROUND][0] == self.restarts]
+        return dict(sorted((trial.user_attrs[SLOT], trial) for trial in known))
 
     def records(self) -> list[TrialRecord]:
         """The finished trials in order."""
@@ -90,10 +105,12 @@ class Slots:
         """The first round that has not ended, drawn unless it is; empty when all have ended."""
         with self.storage.hold(self.name):
             known = self.by_slot()
-            going = [trial for trial in known.values() if not trial.state.is_finished()]
-            if going:
-                slots = range(*going[0].user_attrs[ROUND])
-            elif len(known) >= self.trials:
+            mine = [trial for slot, trial in known.items() if slot < self.trials]
+            going = [trial for trial in mine if not trial.state.is_finished()]
+            if going:  # perhaps in a search with a larger budget: the rest of it is not ours
+                first, stop = going[0].user_attrs[ROUND][1:]
+                slots = range(first, min(stop, self.trials))
+            elif len(mine) >= self.trials:
                 return []
             else:
                 first = len(known)
@@ -108,7 +125,7 @@ class Slots:
     def _draw(self, slot: int, slots: range) -> None:
         self.study.sampler = _sampler(self.seed, slot, self.trials)
         trial = self.study.ask(self.space)
-        trial.set_user_attr(ROUND, [slots.start, slots.stop])
+        trial.set_user_attr(ROUND, [self.restarts, slots.start, slots.stop])
         trial.set_user_attr(SLOT, slot)
 
     def _drop_half_drawn(self) -> None:
@@ -118,6 +135,12 @@ class Slots:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if SLOT not in trial.user_attrs:
                 self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def going(self) -> set[int]:
+        """Slots whose trials have not ended, of whatever budget and whichever restart."""
+        trials = self.study.get_trials(deepcopy=False)
+        running = [trial for trial in trials if not trial.state.is_finished()]
+        return {trial.user_attrs[SLOT] for trial in running if SLOT in trial.user_attrs}
 
     def claim(self, parts: Sequence[Sequence[Proposal]], owner: Owner) -> int | None:
         """Take a part that nobody works on, or None: the index of it.
@@ -164,7 +187,7 @@ class Slots:
     ) -> set[int] | None:
         """Which trials of a round go on from the last of ``rungs``; None while some are not there.
 
-        Failed ones never do.
+        Failed ones never do, nor do those that a search with a smaller budget has stopped before.
         """
         known = self.by_slot()
         racing = {proposal.number for proposal in proposals}
@@ -175,7 +198,7 @@ class Slots:
                 trial = known[slot]
                 if rung in trial.intermediate_values:
                     values[slot] = trial.intermediate_values[rung]
-                elif REASON not in trial.user_attrs:
+                elif REASON not in trial.user_attrs and not trial.state.is_finished():
                     return None
             before = [t.intermediate_values[rung] for t in earlier if rung in t.intermediate_values]
             racing = survivors(values, before, reduction)

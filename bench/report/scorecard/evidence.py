@@ -32,9 +32,6 @@ PROTOCOLS = {
     "paper": "the paper's protocol",
     "released": "preset released, the released code's choices, and not of the paper's protocol",
 }
-LISTED = 4
-"""Settings that a line names before it sums up the rest."""
-
 Kind = tuple[str, str]  # a hash of settings, a fingerprint of the test examples
 
 Measure = Callable[[Row], tuple[float | None, float | None]]  # a number and its error
@@ -150,15 +147,15 @@ class Evidence:
                 if self._protocol(rows) and self._counts(dataset, rows):
                     mine += len(rows)
                 else:
-                    others[self.name(rows)] += len(rows)
+                    # Every model has a hash of its own: they would fill the line and say little.
+                    preset = presets_of(self.store, rows[0])[:1]
+                    others[f"preset {preset[0]}" if preset else "other settings"] += len(rows)
         if not others and self.judged == "paper":
             return ""
         said = f"verdicts are on {mine} cells of {PROTOCOLS[self.judged]}"
         if not others:
             return f"{said}."
-        most = [f"{count} of {name}" for name, count in others.most_common(LISTED)]
-        if rest := sum(others.values()) - sum(count for _, count in others.most_common(LISTED)):
-            most.append(f"{rest} of others")
+        most = [f"{count} of {name}" for name, count in others.most_common()]
         if not mine:
             return f"no cell is of the paper's protocol: here is on {', '.join(most)}."
         return f"{said}; also here: {', '.join(most)} (--settings chooses)."
