@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from PIL import Image
 
 import bench as package
 from bench.errors import UsageError
-from runs import bench, results, run_tiny
+from runs import SETTINGS, bench, results, run_tiny
 
 TOUR = Path(__file__).parents[1] / "examples" / "tour.ipynb"
 
@@ -58,6 +60,21 @@ def test_sample_writes_pictures(
     assert to.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "words", [("CP",), ("CP", "--label", "7"), ("VP", "--grid"), ("VAE", "--interpolate")]
+)
+def test_another_seed_gives_other_pictures(
+    out: Path, tmp_path: Path, words: tuple[object, ...]
+) -> None:
+    made = []
+    for seed in (0, 1):
+        to = tmp_path / f"{seed}.png"
+        words_of = (*words, "--number", 4, "--seed", seed)
+        assert bench("sample", *words_of, "--out", out, "--to", to).status == 0
+        made.append(to.read_bytes())
+    assert made[0] != made[1]
+
+
 def test_sample_takes_the_beginning_of_an_id(out: Path, tmp_path: Path) -> None:
     cell = next(row["cell"] for row in results(out) if row["model"] == "CP")
     assert bench("sample", cell[:8], "--out", out, "--to", tmp_path / "a.png").status == 0
@@ -75,6 +92,8 @@ def test_sample_takes_the_beginning_of_an_id(out: Path, tmp_path: Path) -> None:
         (("CP", "--label", "x"), "unknown label 'x'"),
         (("CP", "--grid", "--category", 1), "found --category and --grid"),
         (("CP", "--number", 0), "expected 1 or more, found 0"),
+        (("CP", "--label", "7", "--seed", -1), "--seed: expected a number from 0 to 2^63 - 1"),
+        (("CP", "--seed", 2**64), "--seed: expected a number from 0 to 2^63 - 1"),
         (("HVAE",), "no pictures in grey"),
     ],
 )
@@ -145,6 +164,72 @@ def test_results_are_those_of_the_csv(out: Path) -> None:
     assert list(table.columns) == list(written[0])
     np.testing.assert_allclose(table["nelbo"], [float(row["nelbo"]) for row in written], atol=1e-6)
     assert table.set_index("model")["components"].dropna().to_dict() == {"VP": 4, "CP": 4}
+
+
+def test_every_name_stays_what_it_is(out: Path) -> None:
+    """A module of the same name would take its place as soon as something imports it."""
+    code = (
+        "import bench, pkgutil; found = {name: getattr(bench, name) for name in bench.__all__};"
+        "import bench.cli, bench.interface_report, bench.interface_run;"
+        "assert all(getattr(bench, name) is value for name, value in found.items());"
+        "assert not set(bench.__all__) & {m.name for m in pkgutil.iter_modules(bench.__path__)}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=180)
+
+
+def test_comparisons_are_those_of_the_command(out: Path) -> None:
+    table = package.compare("CP", "VAE", out=out, datasets=["digits"])
+    printed = bench("compare", "CP", "VAE", "--out", out, "--format", "csv").out
+    (written,) = csv.DictReader(io.StringIO(printed))
+    assert list(table.columns) == list(written)
+    assert table["difference"].tolist() == [float(written["difference"])]
+    with pytest.raises(UsageError, match="unknown metric"):
+        package.compare("CP", "VAE", "nothing", out=out)
+
+
+def test_the_scorecard_is_that_of_the_command(out: Path) -> None:
+    printed = json.loads(bench("report", "--scorecard", "--out", out, "--format", "json").out)
+    table = package.scorecard(out)
+    assert table["verdict"].tolist() == [verdict["verdict"] for verdict in printed]
+    assert len(package.scorecard(out, models=["CP"])) == len(printed)
+    with pytest.raises(UsageError, match="unknown model"):
+        package.scorecard(out, models=["nothing"])
+
+
+def test_tables_are_those_of_the_report(out: Path) -> None:
+    found = package.tables(out)
+    bounds = found["bounds-digits"]
+    assert set(bounds["model"]) == {"VAE", "VP", "CP"}
+    printed = bench("report", "--out", out, "--format", "markdown").out
+    assert all(text in printed for text in bounds["NELBO"])
+    assert any(key.startswith("table1") for key in found)
+    assert package.tables(out, ["bounds"], models=["CP"]).keys() == {"bounds-digits"}
+    with pytest.raises(UsageError, match="unknown section 'nothing'"):
+        package.tables(out, ["nothing"])
+
+
+def test_the_page_and_pictures_are_written(out: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    path = package.page(out, told.append)
+    assert path == out / "report" / "index.html"
+    assert told == []
+    made = package.sample("CP", tmp_path / "a.png", out=out, category=3, number=4, seed=2)
+    same = ("--category", 3, "--number", 4, "--seed", 2, "--out", out, "--to", tmp_path / "b.png")
+    assert bench("sample", "CP", *same).status == 0
+    assert made.read_bytes() == (tmp_path / "b.png").read_bytes()
+    with pytest.raises(UsageError, match="no results in"):
+        package.page(tmp_path)
+
+
+def test_a_search_writes_the_best_settings(tmp_path: Path) -> None:
+    small = {word.split("=")[0]: word.split("=")[1] for word in SETTINGS}
+    best = package.tune(
+        models="VAE", datasets="digits", epochs=1, trials=2, out=tmp_path, settings=small, workers=1
+    )
+    assert best == tmp_path / "best.toml"
+    assert "learning_rate" in best.read_text()
+    with pytest.raises(UsageError, match="unknown"):
+        package.tune(models="nothing", datasets="digits", out=tmp_path)
 
 
 @pytest.mark.slow

@@ -115,8 +115,9 @@ def write_page(
     write_text(path, text)
     if len(text.encode()) > LIMIT:
         notice(
-            f"{path} is larger than {LIMIT // 10**6} MB: name fewer cells with --models or "
-            "--datasets"
+            f"{path} is larger than {LIMIT // 10**6} MB, by its tables: a browser may take long "
+            "to open it. A page has all cells of its results folder; `bench run --out DIR` into "
+            "another folder gives a smaller one"
         )
     return path
 
