@@ -69,7 +69,7 @@ def run(
 def tune(request: Request, ray: Ray = None) -> None:
     """Search each chosen cell's settings, and write the best to best.toml; go on as `run` does."""
     from bench.terminal import open_console
-    from bench.tune import tune as tune_request
+    from bench.tune_command import tune as tune_request
 
     raise typer.Exit(tune_request(replace(request, ray=ray), open_console()))
 

@@ -1,4 +1,4 @@
-"""The commands as Python: ``bench.run``, ``bench.results`` and ``bench.load``."""
+"""Results and trained cells as Python: ``bench.results`` and ``bench.load``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError, UsageError
+from bench.errors import UsageError
 from bench.evaluation.kept_examples import Kept
 from bench.evaluation.responsibilities import category_probabilities, posterior_means
 from bench.loading import load_model
@@ -25,10 +25,9 @@ from bench.store import COLUMNS, Row, Store
 if TYPE_CHECKING:
     from bench.model import Model
 
-__all__ = ["Encoded", "TrainedCell", "load", "results", "run"]
+__all__ = ["Encoded", "TrainedCell", "load", "results", "rows_of"]
 
 Array = NDArray[np.float32]
-Words = str | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def load(cell: str, out: str | Path = "runs", plugins: Sequence[str | Path] = ()
         BenchError: the model cannot be loaded.
     """
     store = Store(Path(out), create=False)
-    return TrainedCell(store, the_cell(_rows(store), cell), [Path(plugin) for plugin in plugins])
+    return TrainedCell(store, the_cell(rows_of(store), cell), [Path(plugin) for plugin in plugins])
 
 
 def results(out: str | Path = "runs") -> pd.DataFrame:
@@ -167,84 +166,14 @@ def results(out: str | Path = "runs") -> pd.DataFrame:
     Raises:
         UsageError: there are none.
     """
-    rows = _rows(Store(Path(out), create=False))
+    rows = rows_of(Store(Path(out), create=False))
     table = pd.DataFrame([{name: row.get(name) for name in COLUMNS} for row in rows])
     table = table.astype({"components": "Int64"})  # whole numbers, some of which are missing
     return table[list(COLUMNS)]
 
 
-def run(
-    *,
-    models: Words | None = None,
-    priors: Words | None = None,
-    posteriors: Words | None = None,
-    datasets: Words | None = None,
-    components: int | Sequence[int] | None = None,
-    seeds: int | Sequence[int] | None = None,
-    preset: str | None = None,
-    epochs: int | None = None,
-    trials: int | None = None,
-    out: str | Path = "runs",
-    data_dirs: Sequence[str | Path] = (),
-    plugins: Sequence[str | Path] = (),
-    settings: Mapping[str, Any] | None = None,
-    workers: int = 0,
-    fresh: bool = False,
-) -> pd.DataFrame:
-    """``bench run``: train and evaluate what is chosen and not there yet.
-
-    Args:
-        models, priors, posteriors, datasets, components, seeds, preset, epochs, trials, workers,
-            fresh: as on the command line; None leaves a choice to the preset.
-        out: the results folder.
-        data_dirs: where data lie.
-        plugins: plugin files.
-        settings: any of bench.toml's, by their key: ``{"training.learning_rate": 1e-3}``.
-
-    Returns:
-        ``results(out)``.
-
-    Raises:
-        UsageError: bad usage, configuration or data, before anything trains.
-        BenchError: the run was interrupted. Cells that failed are rows that say why.
-    """
-    from bench.preparation import Request
-    from bench.runner import run as run_request
-    from bench.terminal import open_console
-
-    flags = {
-        "run.models": _words(models),
-        "run.priors": _words(priors),
-        "run.posteriors": _words(posteriors),
-        "run.datasets": _words(datasets),
-        "run.components": _words(components),
-        "run.seeds": _words(seeds),
-        "run.out": str(out),
-        "run.data_dirs": [str(folder) for folder in data_dirs] or None,
-        "training.epochs": epochs,
-        "tuning.trials": trials,
-    }
-    sets = tuple(f"{key}={_toml(value)}" for key, value in (settings or {}).items())
-    files = tuple(Path(plugin) for plugin in plugins)
-    request = Request(preset, None, files, sets, flags, workers, fresh)
-    status = run_request(request, open_console())
-    if status == 130:
-        raise BenchError("interrupted: call it again to go on from here")
-    return results(out)
-
-
-def _words(given: Words | int | Sequence[int] | None) -> str | None:
-    """Several values as the command line has them."""
-    if given is None or isinstance(given, str):
-        return given
-    return str(given) if isinstance(given, int) else ",".join(str(value) for value in given)
-
-
-def _toml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _rows(store: Store) -> list[Row]:
+def rows_of(store: Store) -> list[Row]:
+    """The rows of a store; that there are none is a mistake."""
     rows = store.rows()
     if not rows:
         raise UsageError(

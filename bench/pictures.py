@@ -32,6 +32,7 @@ NUMBER = 36
 OF_EACH = 10
 MOST_ROWS = 20
 STEPS = 10
+SEEDS = 2**63  # above it torch takes no seed, and below zero numpy none
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Wanted:
             )
         if self.number is not None and self.number < 1:
             raise UsageError(f"--number: expected 1 or more, found {self.number}")
+        if not 0 <= self.seed < SEEDS:
+            raise UsageError(f"--seed: expected a number from 0 to 2^63 - 1, found {self.seed}")
 
 
 def the_cell(rows: list[Row], name: str) -> Row:
@@ -129,7 +132,7 @@ def _pictures(source: Source, model: Model, row: Row, wanted: Wanted) -> Picture
     stream = torch.Generator().manual_seed(wanted.seed)
     shares = source.usage(cell)
     if wanted.interpolate:
-        return _walks(source, model, row, wanted.number or OF_EACH)
+        return _walks(source, model, row, wanted)
     if wanted.grid:
         count = component_count(model, prior)
         if count is None:
@@ -201,15 +204,15 @@ def _of_label(source: Source, row: Row, label: str) -> NDArray[np.float64]:
 
 
 @torch.no_grad()
-def _walks(source: Source, model: Model, row: Row, number: int) -> Pictures:
+def _walks(source: Source, model: Model, row: Row, wanted: Wanted) -> Pictures:
     """Test data in pairs, and what lies between their latents, shape (number, steps, P)."""
-    kept = source.examples(source.systems[0])
+    kept, number = source.examples(source.systems[0]), wanted.number or OF_EACH
     if kept is None:
         raise UsageError(
             f"the store keeps no test data of {row['dataset']} for --interpolate: its cells were "
             "evaluated by an earlier version; evaluate one again with `bench run`"
         )
-    chosen = np.random.default_rng(0).choice(
+    chosen = np.random.default_rng(wanted.seed).choice(
         len(kept.x), 2 * number, replace=2 * number > len(kept.x)
     )
     data = torch.from_numpy(kept.x[chosen]).to(next(model.parameters()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ("_skips",)
+pytest_plugins = ("_skips", "figured")
 
 # Read by torch when it is imported, by subprocesses too. Threads that share products as small as
 # these wait for each other, on a busy machine for twenty times as long as the product takes.

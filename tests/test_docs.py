@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import bench
 from bench.cli import app
 from bench.config import load_config
 from bench.config_check import check_names
@@ -139,6 +140,24 @@ def test_the_table_of_options_says_what_the_tuner_and_the_presets_do() -> None:
     assert "| `radius` | float | `2.0` | 0.5 to 4.0, logarithmic | — | distance of" in table
     assert "| `learn` | bool | `true` | — | `released`: `false` | whether" in table
     assert "linear or elu | `linear` | — | `released`: `elu`" in facts.options("posterior", "joint")
+
+
+def test_the_python_api_is_documented_whole() -> None:
+    text = load("facts").python()
+    assert "::: bench.interface.load" in text
+    assert "::: bench.interface_report.scorecard" in text
+    assert len(text.split("\n\n")) == len(bench.__all__) - 1
+    assert "<!-- bench: python -->" in (ROOT / "docs" / "api.md").read_text()
+    shown = (ROOT / "docs" / "python.md").read_text()
+    names = [name for name in bench.__all__ if not name[0].isupper() and name[0] != "_"]
+    assert [name for name in names if f"bench.{name}(" not in shown] == []
+
+
+def test_the_nav_names_every_page() -> None:
+    """A page that it does not name would be added to the end of a section, out of its order."""
+    named = set(re.findall(r"(\w+\.md)", (ROOT / "mkdocs.yml").read_text()))
+    written = {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert named - {"changelog.md", "contributing.md"} == written
 
 
 def test_a_page_cannot_ask_for_what_there_is_not() -> None:

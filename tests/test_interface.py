@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 from PIL import Image
 
 import bench as package
 from bench.errors import UsageError
-from runs import bench, results, run_tiny
+from runs import SETTINGS, bench, results, run_tiny
 
 TOUR = Path(__file__).parents[1] / "examples" / "tour.ipynb"
 
@@ -58,6 +62,21 @@ def test_sample_writes_pictures(
     assert to.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "words", [("CP",), ("CP", "--label", "7"), ("VP", "--grid"), ("VAE", "--interpolate")]
+)
+def test_another_seed_gives_other_pictures(
+    out: Path, tmp_path: Path, words: tuple[object, ...]
+) -> None:
+    made = []
+    for seed in (0, 1):
+        to = tmp_path / f"{seed}.png"
+        words_of = (*words, "--number", 4, "--seed", seed)
+        assert bench("sample", *words_of, "--out", out, "--to", to).status == 0
+        made.append(to.read_bytes())
+    assert made[0] != made[1]
+
+
 def test_sample_takes_the_beginning_of_an_id(out: Path, tmp_path: Path) -> None:
     cell = next(row["cell"] for row in results(out) if row["model"] == "CP")
     assert bench("sample", cell[:8], "--out", out, "--to", tmp_path / "a.png").status == 0
@@ -75,6 +94,8 @@ def test_sample_takes_the_beginning_of_an_id(out: Path, tmp_path: Path) -> None:
         (("CP", "--label", "x"), "unknown label 'x'"),
         (("CP", "--grid", "--category", 1), "found --category and --grid"),
         (("CP", "--number", 0), "expected 1 or more, found 0"),
+        (("CP", "--label", "7", "--seed", -1), "--seed: expected a number from 0 to 2^63 - 1"),
+        (("CP", "--seed", 2**64), "--seed: expected a number from 0 to 2^63 - 1"),
         (("HVAE",), "no pictures in grey"),
     ],
 )
@@ -147,31 +168,84 @@ def test_results_are_those_of_the_csv(out: Path) -> None:
     assert table.set_index("model")["components"].dropna().to_dict() == {"VP": 4, "CP": 4}
 
 
+def test_every_name_stays_what_it_is(out: Path) -> None:
+    """A module of the same name would take its place as soon as something imports it."""
+    code = (
+        "import bench, pkgutil; found = {name: getattr(bench, name) for name in bench.__all__};"
+        "import bench.cli, bench.interface_report, bench.interface_run;"
+        "assert all(getattr(bench, name) is value for name, value in found.items());"
+        "assert not set(bench.__all__) & {m.name for m in pkgutil.iter_modules(bench.__path__)}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=180)
+
+
+def test_comparisons_are_those_of_the_command(out: Path) -> None:
+    table = package.compare("CP", "VAE", out=out, datasets=["digits"])
+    printed = bench("compare", "CP", "VAE", "--out", out, "--format", "csv").out
+    (written,) = csv.DictReader(io.StringIO(printed))
+    assert list(table.columns) == list(written)
+    assert table["difference"].tolist() == [float(written["difference"])]
+    with pytest.raises(UsageError, match="unknown metric"):
+        package.compare("CP", "VAE", "nothing", out=out)
+
+
+def test_the_scorecard_is_that_of_the_command(out: Path) -> None:
+    printed = json.loads(bench("report", "--scorecard", "--out", out, "--format", "json").out)
+    table = package.scorecard(out)
+    assert table["verdict"].tolist() == [verdict["verdict"] for verdict in printed]
+    assert len(package.scorecard(out, models=["CP"])) == len(printed)
+    with pytest.raises(UsageError, match="unknown model"):
+        package.scorecard(out, models=["nothing"])
+
+
+def test_tables_are_those_of_the_report(out: Path) -> None:
+    found = package.tables(out)
+    bounds = found["bounds-digits"]
+    assert set(bounds["model"]) == {"VAE", "VP", "CP"}
+    printed = bench("report", "--out", out, "--format", "markdown").out
+    assert all(text in printed for text in bounds["NELBO"])
+    assert any(key.startswith("table1") for key in found)
+    assert package.tables(out, ["bounds"], models=["CP"]).keys() == {"bounds-digits"}
+    with pytest.raises(UsageError, match="unknown section 'nothing'"):
+        package.tables(out, ["nothing"])
+
+
+def test_the_page_and_pictures_are_written(out: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    path = package.page(out, told.append)
+    assert path == out / "report" / "index.html"
+    assert told == []
+    made = package.sample("CP", tmp_path / "a.png", out=out, category=3, number=4, seed=2)
+    same = ("--category", 3, "--number", 4, "--seed", 2, "--out", out, "--to", tmp_path / "b.png")
+    assert bench("sample", "CP", *same).status == 0
+    assert made.read_bytes() == (tmp_path / "b.png").read_bytes()
+    with pytest.raises(UsageError, match="no results in"):
+        package.page(tmp_path)
+
+
+def test_a_search_writes_the_best_settings(tmp_path: Path) -> None:
+    small = {word.split("=")[0]: word.split("=")[1] for word in SETTINGS}
+    best = package.tune(
+        models="VAE", datasets="digits", epochs=1, trials=2, out=tmp_path, settings=small, workers=1
+    )
+    assert best == tmp_path / "best.toml"
+    assert "learning_rate" in best.read_text()
+    with pytest.raises(UsageError, match="unknown"):
+        package.tune(models="nothing", datasets="digits", out=tmp_path)
+
+
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path) -> None:
-    cells = json.loads(TOUR.read_text())["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    """In a kernel, as its readers run it: workers and figures behave otherwise in a script."""
+    notebook = nbformat.read(TOUR, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert len(code) >= 5
-    assert not any(cell.get("outputs") for cell in cells)
-    script = tmp_path / "tour.py"
-    body = "\n\n".join(code)
-    # Workers import the script that started them.
-    script.write_text(
-        "def main():\n" + _indented(body) + "\n\nif __name__ == '__main__':\n    main()\n"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:__main__", str(script)],
-        cwd=tmp_path, env=_environment(), capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
+    assert not any(cell.outputs for cell in code)
+    here = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=here).execute()
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    pictures = [o for o in outputs if "image/png" in o.get("data", {})]
+    assert len(pictures) == 2
     assert (tmp_path / "tour" / "results.csv").is_file()
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" if line else "" for line in text.splitlines())
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return {**os.environ, "MPLBACKEND": "agg"}
+    assert (tmp_path / "tour" / "report" / "index.html").is_file()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -267,6 +268,26 @@ def test_arrow_keys_tell_of_each_number(driver: Driver) -> None:
     for _ in range(5):
         driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     until(driver, lambda d: "minus the ELBO" in d.find_element(By.ID, "tip").text)
+
+
+def test_a_point_of_the_scatter_tells_its_system_by_pointer_and_by_keyboard(driver: Driver) -> None:
+    points = driver.find_elements(By.CSS_SELECTOR, ".drawing svg [tabindex]")
+    assert len(points) == 2  # CP and VP: a VAE has no purity
+    tip = driver.find_element(By.ID, "tip")
+    ActionChains(driver).move_to_element(driver.find_element(By.TAG_NAME, "h1")).perform()
+    for point in points:
+        said = point.get_attribute("aria-label")
+        assert "NELBO" in said
+        driver.execute_script("window.scrollTo(0, 0); arguments[0].focus()", point)
+        driver.execute_async_script("setTimeout(arguments[0], 300)")  # the page has scrolled to it
+        until(driver, lambda _, said=said: tip.text == said)
+    first = points[0].get_attribute("aria-label")
+
+    def hovered(_: Driver) -> bool:
+        ActionChains(driver).move_to_element(points[0]).perform()  # again, as pictures still load
+        return bool(tip.text == first)
+
+    until(driver, hovered)
 
 
 def test_a_link_to_a_cell_opens_it(driver: Driver) -> None:

@@ -32,7 +32,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
 def test_it_says_what_was_found_and_what_it_cost(tuned: tuple[Path, Ended]) -> None:
     out, ended = tuned
     assert "budget on gaussians, the same for every prior: 4 trials of at most 3" in ended.out
-    assert "one in 3 goes on after epoch 1" in " ".join(ended.out.split())
+    assert "after epoch 1, the best of all so far, one in 3, go on" in " ".join(ended.out.split())
     assert f"optuna-dashboard {out / 'tuning.journal'}" in ended.out
     assert f"bench run --config {out / 'best.toml'}" in ended.out
     assert not results(out)  # nothing was trained but trials

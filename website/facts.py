@@ -14,6 +14,7 @@ from typing import Any
 import typer
 from griffe import Docstring, DocstringSectionParameters
 
+import bench
 import bench.api
 from bench.cli import app
 from bench.config_files import model_names, preset_names, shipped_toml_path
@@ -120,6 +121,12 @@ def api() -> str:
     return "\n\n".join(f"::: bench.api.{name}" for name in bench.api.__all__)
 
 
+def python() -> str:
+    """All that ``bench`` itself exports, a section each, for mkdocstrings to fill."""
+    names = [name for name in bench.__all__ if name != "__version__"]
+    return "\n\n".join(f"::: {getattr(bench, name).__module__}.{name}" for name in names)
+
+
 FACTS: dict[str, Callable[..., str]] = {
     "api": api,
     "commands": commands,
@@ -127,6 +134,7 @@ FACTS: dict[str, Callable[..., str]] = {
     "options": options,
     "plugins": plugins,
     "presets": presets,
+    "python": python,
     "settings": settings,
 }
 

@@ -82,10 +82,15 @@ def to_csv(report: Report) -> str:
     """One row a comparison; columns of claim 2 begin with ``seeds_``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    rows = [_record(report, one) for one in report.compared]
+    rows = records(report)
     writer.writerow(rows[0])
     writer.writerows(row.values() for row in rows)
     return text.getvalue()
+
+
+def records(report: Report) -> list[dict[str, object]]:
+    """One record a comparison, unrounded; what does not apply is a blank."""
+    return [_record(report, one) for one in report.compared]
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv, "markdown": to_markdown}

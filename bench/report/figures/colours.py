@@ -1,14 +1,15 @@
-"""One colour for every system, the same in all figures.
+"""One colour, point and dash for every system, the same in all figures.
 
 Paul Tol's "muted" scheme (https://sros.nl/~p.tol): nine hues that the common kinds of colour
-blindness keep apart. Lines and points carry a dash or a marker as well.
+blindness keep apart. Nothing is told by its colour alone, for those who print in grey: lines and
+points carry a marker and a dash, the parts of a bar a pattern.
 """
 
 from __future__ import annotations
 
 import zlib
 
-__all__ = ["GREY", "TERMS", "colour", "marker"]
+__all__ = ["GREY", "MARKERS", "PATTERNS", "TERMS", "colour", "dash", "marker"]
 
 SYSTEMS = {
     "CP": "#882255",
@@ -24,7 +25,8 @@ SYSTEMS = {
 """The nine systems of the paper's Table 3."""
 
 OTHERS = ("#4477AA", "#EE6677", "#228833", "#AA3377", "#66CCEE", "#BBBB33", "#777777")
-MARKERS = "osD^vP>Xp"
+MARKERS = "osD^vP>Xpd<hH8*"
+DASHES = ((0, ()), (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))  # as matplotlib's
 
 TERMS = {
     "B1": "#4477AA",
@@ -35,6 +37,9 @@ TERMS = {
 }
 """Of the decomposition's terms."""
 
+PATTERNS = {"B1": "", "B2": "////", "C1": "....", "C2": "xxxx", "T1": "\\\\\\\\"}
+"""Of the terms, in matplotlib's letters."""
+
 GREY = "#BBBBBB"
 
 
@@ -44,7 +49,19 @@ def colour(model: str) -> str:
 
 
 def marker(model: str) -> str:
-    """The point of a system in a scatter plot, in matplotlib's letters."""
+    """The point of a system in a scatter plot or on a line, in matplotlib's letters."""
     known = list(SYSTEMS)
-    place = known.index(model) if model in known else zlib.crc32(model.encode())
-    return MARKERS[place % len(MARKERS)]
+    place = known.index(model) if model in known else _place(model) % len(MARKERS)
+    return MARKERS[place]
+
+
+def dash(model: str) -> tuple[int, tuple[float, ...]]:
+    """The dash of a system's line, as matplotlib takes it."""
+    known = list(SYSTEMS)
+    place = known.index(model) if model in known else _place(model) // len(MARKERS)
+    return DASHES[place % len(DASHES)]
+
+
+def _place(model: str) -> int:
+    """Of a system that Table 3 does not have, apart from what chooses its colour."""
+    return zlib.crc32(model.encode()) // len(OTHERS)

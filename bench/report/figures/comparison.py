@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.figures.colours import TERMS, colour, marker
+from bench.report.figures.colours import PATTERNS, TERMS, colour, dash, marker
 from bench.report.figures.source import Drawing, Source, System
-from bench.report.figures.style import axes_grid
+from bench.report.figures.style import WIDTH, axes_grid
 from bench.report.summary import Value
 
 __all__ = ["bound_and_purity", "convergence", "decomposition", "points", "stacks"]
 
 ERRORS = "Errors are standard deviations over seeds; with one seed, over test examples."
+LEGEND_ROWS = 26
 MARKS = (64.0, 110.0, 160.0, 220.0, 280.0)  # areas of points, by K
 
 
@@ -36,13 +37,16 @@ def bound_and_purity(source: Source) -> Iterator[Drawing]:
             continue
 
         def draw(found: list[tuple[System, Value, Value]] = found) -> Any:
-            figure, grid = axes_grid(1, 1, height=4.2)
+            columns = -(-len(found) // LEGEND_ROWS)
+            figure, grid = axes_grid(
+                1, 1, height=max(4.2, 0.2 * -(-len(found) // columns)), width=WIDTH + 2.2 * columns
+            )
             axes = grid[0, 0]
             sizes = sorted({system.components for system, *_ in found}, key=lambda k: k or 0)
             chance = [s.line.values["purity_chance"].mean for s, *_ in found]
             axes.axhspan(min(chance), max(chance), color="0.9", label="chance", zorder=0)
-            for system, bound, purity in found:
-                axes.errorbar(
+            for place, (system, bound, purity) in enumerate(found):
+                drawn = axes.errorbar(
                     bound.mean,
                     purity.mean,
                     xerr=bound.error,
@@ -54,9 +58,10 @@ def bound_and_purity(source: Source) -> Iterator[Drawing]:
                     elinewidth=1.0,
                     label=system.label,
                 )
+                drawn.lines[0].set_gid(f"point-{place}")
             axes.set_xlabel("negative ELBO in nats (lower is better)")
             axes.set_ylabel("purity, mean over labels")
-            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=1 + len(found) // 16)
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=columns)
             return figure
 
         yield Drawing(
@@ -68,13 +73,30 @@ def bound_and_purity(source: Source) -> Iterator[Drawing]:
             draw,
             dataset,
             tuple(dict.fromkeys(system.model for system, *_ in found)),
+            tips={f"point-{i}": told(*point) for i, point in enumerate(found)},
         )
+
+
+def told(system: System, bound: Value, purity: Value) -> str:
+    """What is said of a point where one asks it."""
+    seeds = f"{len(system.rows)} seeds" if len(system.rows) > 1 else "1 seed"
+    return f"{system.label}: NELBO {_with(bound, 2)} nats, purity {_with(purity, 3)}, {seeds}"
+
+
+def _with(value: Value, digits: int) -> str:
+    error = "" if value.error is None else f" ± {value.error:.{digits}f}"
+    return f"{value.mean:.{digits}f}{error}"
 
 
 def stacks(system: System) -> dict[str, Value]:
     """The divergences of a system's decomposition that apply, by term."""
     values = system.line.values
     return {term: values[term] for term in TERMS if term in values}
+
+
+def look_of(term: str) -> dict[str, Any]:
+    """A term's colour and pattern, for bars."""
+    return {"color": TERMS[term], "hatch": PATTERNS[term], "edgecolor": "white", "linewidth": 0.6}
 
 
 def decomposition(source: Source) -> Iterator[Drawing]:
@@ -101,7 +123,7 @@ def decomposition(source: Source) -> Iterator[Drawing]:
                 ends = [0.0, 0.0]  # of what is positive, and of what noise made negative
                 for term, value in stacks(system).items():
                     side = int(value.mean < 0)
-                    right.barh(place, value.mean, left=ends[side], color=TERMS[term], height=0.75)
+                    right.barh(place, value.mean, left=ends[side], height=0.75, **look_of(term))
                     ends[side] += value.mean
                     if value.error:
                         right.errorbar(
@@ -112,7 +134,7 @@ def decomposition(source: Source) -> Iterator[Drawing]:
             left.set_xlabel("-A: cost of reconstruction, nats")
             right.set_xlabel("nats")
             handles = [
-                right.barh(0, 0, color=TERMS[term], label=term)
+                right.barh(0, 0, label=term, **look_of(term))
                 for term in TERMS
                 if any(term in stacks(system) for system in found)
             ]
@@ -161,6 +183,7 @@ def convergence(source: Source) -> Iterator[Drawing]:
                         list(curve),
                         list(curve.values()),
                         color=colour(system.model),
+                        linestyle=dash(system.model),
                         marker=marker(system.model),
                         markersize=5,
                         label=system.name,

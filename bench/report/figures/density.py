@@ -12,13 +12,13 @@ from bench.evaluation.component_sampling import given_component
 from bench.report.figures.colours import colour
 from bench.report.figures.samples import marginal
 from bench.report.figures.source import Drawing, Source, System, noise, of_cell
-from bench.report.figures.style import SIZES, axes_grid
+from bench.report.figures.style import SIZES, panels
 from bench.sampling import draw_pictures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["by_category", "generated", "heights_of", "histograms", "panel"]
+__all__ = ["by_category", "generated", "heights_of", "histograms", "panel", "range_of", "truth_of"]
 
 Array = NDArray[np.float64]
 SAMPLES = 10_000
@@ -46,7 +46,8 @@ def generated(source: Source, system: System, count: int = SAMPLES) -> Array:
     return marginal(source, system, count, "histogram")[:, 0].astype(np.float64)
 
 
-def _range(truth: tuple[Array, Array]) -> tuple[float, float]:
+def range_of(truth: tuple[Array, Array]) -> tuple[float, float]:
+    """What of the line is shown: where the true density (grid, values) is seen, and a margin."""
     grid, density = truth
     seen = grid[density > VISIBLE * density.max()]
     margin = 0.25 * float(seen[-1] - seen[0])
@@ -99,19 +100,13 @@ def histograms(source: Source) -> Iterator[Drawing]:
             continue
 
         def draw(known: list[tuple[System, tuple[Array, Array]]] = known) -> Any:
-            columns = min(4, len(known))
-            rows = -(-len(known) // columns)
-            figure, grid = axes_grid(rows, columns, height=1.6 * rows, sharex=True, sharey=True)
-            limits = _range(known[0][1])
-            for axes, (system, truth) in zip(grid.flat, known, strict=False):
+            figure, grid, places = panels(len(known), 4, height=1.6, sharex=True, sharey=True)
+            limits = range_of(known[0][1])
+            for axes, (system, truth) in zip(places, known, strict=True):
                 top = 1.8 * float(known[0][1][1].max())
                 panel(axes, generated(source, system), limits, top, colour(system.model))
                 axes.plot(*truth, color="black", linewidth=1.0)
                 axes.set_title(system.label)
-            for axes in list(grid.flat)[len(known) - columns : len(known)]:
-                axes.tick_params(labelbottom=True)  # the panel below may be hidden
-            for axes in list(grid.flat)[len(known) :]:
-                axes.set_visible(False)
             for axes in grid[:, 0]:
                 axes.set_ylabel("density")
             return figure
@@ -145,11 +140,9 @@ def by_category(source: Source) -> Iterator[Drawing]:
         ) -> Any:
             model = source.model(system.cell)
             prior, stream = model.joint_prior(), noise(f"categories {system.cell}")
-            columns = min(4, len(order))
-            rows = -(-len(order) // columns)
-            figure, grid = axes_grid(rows, columns, height=1.7 * rows, sharex=True, sharey=True)
-            limits = _range(truth)
-            for axes, k in zip(grid.flat, order, strict=False):
+            figure, _, places = panels(len(order), 4, height=1.7, sharex=True, sharey=True)
+            limits = range_of(truth)
+            for axes, k in zip(places, order, strict=True):
                 given = given_component(model, prior, int(k))
                 draws = draw_pictures(model, given, CATEGORY_SAMPLES, stream)[:, 0].astype(
                     np.float64
@@ -158,10 +151,6 @@ def by_category(source: Source) -> Iterator[Drawing]:
                 panel(axes, draws, limits, top, colour(system.model))
                 axes.plot(*truth, color="black", linewidth=1.0)
                 axes.set_title(f"category {k}, used {shares[k]:.1%}")
-            for axes in list(grid.flat)[len(order) - columns : len(order)]:
-                axes.tick_params(labelbottom=True)  # the panel below may be hidden
-            for axes in list(grid.flat)[len(order) :]:
-                axes.set_visible(False)
             return figure
 
         yield of_cell(

@@ -14,6 +14,7 @@ from bench.distributions import DiagNormal
 from bench.evaluation.kept_examples import Kept
 from bench.evaluation.responsibilities import posterior_means, prior_mixture
 from bench.model import Model
+from bench.report.figures.colours import MARKERS
 from bench.report.figures.source import Drawing, Source, System, of_cell
 from bench.report.figures.style import axes_grid
 
@@ -22,7 +23,7 @@ __all__ = ["LatentMap", "map_latents", "maps"]
 Array = NDArray[np.float64]
 MOST_LABELS = 10  # that are told apart
 DEVIATIONS = 2.0  # of an ellipse
-# Tol's "muted" and black: labels are told apart by their places as well.
+# Tol's "muted" and black; each label has a marker as well.
 LABEL_COLOURS = (
     "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255",
     "#AA4499", "#000000",
@@ -58,7 +59,9 @@ def map_latents(model: Model, x: NDArray[Any]) -> LatentMap | None:
         return None
     means = posterior_means(model, torch.from_numpy(x), layers=1).cpu().numpy()  # (N, D)
     middle = means.mean(axis=0)
-    _, singular, axes = np.linalg.svd(means - middle, full_matrices=False)
+    # By torch, which is told how many threads: numpy's library takes all, and waits for them.
+    found = torch.linalg.svd(torch.from_numpy(means - middle), full_matrices=False)
+    singular, axes = found.S.numpy(), found.Vh.numpy()
     plane = axes[:2]  # (2, D)
     largest = np.abs(plane).argmax(axis=1)
     plane = plane * np.sign(plane[[0, 1], largest])[:, None]  # svd leaves the signs open
@@ -128,8 +131,11 @@ def _draw(found: LatentMap, kept: Kept) -> Any:
     if named:
         for label, name in enumerate(kept.names):
             chosen = found.points[kept.labels == label]
-            axes.scatter(*chosen.T, s=10, color=LABEL_COLOURS[label], linewidths=0, label=name)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=2.5)
+            axes.scatter(
+                *chosen.T, s=14, color=LABEL_COLOURS[label], marker=MARKERS[label], linewidths=0,
+                label=name,
+            )  # fmt: skip
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=2.0)
     else:
         axes.scatter(*found.points.T, s=10, color="#4477AA", linewidths=0)
     dark = found.weights / max(found.weights.max(initial=0.0), 1e-12)

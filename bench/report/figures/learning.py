@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.figures.colours import colour
+from bench.report.figures.colours import colour, dash, marker
 from bench.report.figures.source import Drawing, Source, System
 from bench.report.figures.style import axes_grid
 
@@ -32,16 +32,23 @@ def curves(source: Source) -> Iterator[Drawing]:
             figure, grid = axes_grid(1, len(sizes), height=3.6, sharey=True)
             costs = [-b for _, hs in found for h in hs for b in h["validation_bound"]]
             for axes, size in zip(grid[0], sizes, strict=True):
+                order = 0
                 for system, histories in found:
                     if system.components not in (None, size):
                         continue
+                    order += 1
                     for place, history in enumerate(histories):
                         axes.plot(
                             history["epoch"],
                             [-bound for bound in history["validation_bound"]],
                             color=colour(system.model),
-                            linestyle="-" if system.components else "--",
+                            linestyle=dash(system.model),
                             linewidth=1.1,
+                            marker=marker(system.model) if place == 0 else None,
+                            markersize=4.5,
+                            # Some points only, every system's at other epochs, so that lines
+                            # which lie on each other can still be told apart.
+                            markevery=(0.03 * (order % 5), 0.15),
                             label=system.name if place == 0 else None,
                         )
                 axes.set_xlabel("epoch")
@@ -57,8 +64,8 @@ def curves(source: Source) -> Iterator[Drawing]:
             f"learning-{dataset}",
             "Learning curves",
             f"The validation bound (at full KL weight, never the relaxed objective) by epoch on "
-            f"{dataset}, one line a seed. The axis leaves out the worst tenth. Systems without "
-            "components are dashed and in every panel.",
+            f"{dataset}, one line a seed, with points on the first. The axis leaves out the worst "
+            "tenth. Systems without components are in every panel.",
             tuple(cell for system, _ in found for cell in system.cells),
             draw,
             dataset,

@@ -17,6 +17,7 @@ from bench.report.figures import (
     density,
     latent_map,
     learning,
+    number_line,
     samples,
     searches,
     traversal,
@@ -43,6 +44,7 @@ KINDS: tuple[Callable[[Source], Iterable[Drawing]], ...] = (
     samples.all_systems,
     samples.by_category,
     samples.two_ways,
+    number_line.two_ways,
     samples.by_label,
     usage.bars,
     usage.by_label,
@@ -131,7 +133,7 @@ def _write(drawing: Drawing, png_path: Path, svg_path: Path) -> None:
     with house_style():
         canvas = drawing.draw()
         lay_out(canvas)
-    for path, content in ((png_path, png(canvas)), (svg_path, svg(canvas))):
+    for path, content in ((png_path, png(canvas)), (svg_path, svg(canvas, drawing.tips))):
         with atomic_write(path) as stream:
             stream.write(content)
 
@@ -147,6 +149,7 @@ def _record(drawing: Drawing, png_path: Path, svg_path: Path) -> Figure:
         drawing.models,
         drawing.components,
         drawing.cell,
+        bool(drawing.tips),
     )
 
 

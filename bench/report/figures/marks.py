@@ -35,7 +35,8 @@ class Marks:
 
     def of(self, drawing: Drawing) -> str:
         """The hash of a figure: its words, its cells' files, and the code that draws it."""
-        parts = [_code(), drawing.key, drawing.caption, *map(self._cell, drawing.cells)]
+        words = (drawing.key, drawing.caption, *drawing.tips.values())
+        parts = [_code(), *words, *map(self._cell, drawing.cells)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def _cell(self, cell: str) -> str:

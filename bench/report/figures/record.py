@@ -22,6 +22,7 @@ class Figure:
         models: the systems in it.
         components: K, where it is about one.
         cell: the id, where it shows one trained model.
+        asked: whether parts of ``svg`` say what they are, under the pointer or the keyboard.
     """
 
     key: str
@@ -33,3 +34,4 @@ class Figure:
     models: tuple[str, ...]
     components: int | None
     cell: str | None
+    asked: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +79,7 @@ class Drawing:
         key, title, caption, dataset, models, components, cell: as of ``Figure``.
         cells: all that it depends on; when their rows are as before, it is not drawn again.
         draw: makes it.
+        tips: what is said of a part, by the part's gid, to those who ask it.
     """
 
     key: str
@@ -90,6 +91,7 @@ class Drawing:
     models: tuple[str, ...] = ()
     components: int | None = None
     cell: str | None = None
+    tips: Mapping[str, str] = field(default_factory=dict)
 
 
 def of_cell(

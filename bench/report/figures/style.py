@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SIZES",
+    "WIDTH",
     "axes_grid",
     "blocks",
     "hide_axes",
     "house_style",
     "lay_out",
     "montage",
+    "panels",
     "png",
     "show_montage",
     "svg",
@@ -79,6 +82,33 @@ def axes_grid(
         FigureCanvasAgg(figure)
         axes: NDArray[Any] = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, axes
+
+
+def panels(
+    count: int, most: int, *, height: float, width: float | None = None, **options: Any
+) -> tuple[Canvas, NDArray[Any], list[Axes]]:
+    """Axes for so many panels in rows of at most ``most``; the last row may be short.
+
+    Args:
+        count: of panels, at least one.
+        most: panels in a row.
+        height: of a row in inches.
+        width: of a panel in inches; None: together they take ``WIDTH``.
+        options: for ``Figure.subplots``.
+
+    Returns:
+        The figure, its grid of axes, and those of the panels; the rest of the grid is hidden.
+    """
+    columns = min(most, count)
+    rows = -(-count // columns)
+    whole = WIDTH if width is None else width * columns
+    figure, grid = axes_grid(rows, columns, height=height * rows, width=whole, **options)
+    places: list[Axes] = list(grid.flat)[:count]
+    for axes in list(grid.flat)[count:]:
+        axes.set_visible(False)
+    for axes in places[-columns:]:
+        axes.tick_params(labelbottom=True)  # below it, an axis that is shared may be hidden
+    return figure, grid, places
 
 
 def hide_axes(axes: Axes) -> None:
@@ -141,9 +171,20 @@ def png(figure: Canvas) -> bytes:
     return _saved(figure, "png", {"Software": None})
 
 
-def svg(figure: Canvas) -> bytes:
-    """The figure as an SVG file, the same bytes for the same figure."""
-    return _saved(figure, "svg", {"Date": None, "Creator": None})
+def svg(figure: Canvas, tips: Mapping[str, str] | None = None) -> bytes:
+    """The figure as an SVG file, the same bytes for the same figure.
+
+    Args:
+        figure: what is drawn.
+        tips: of parts, by their gid: a browser shows them under the pointer, the keyboard reaches
+            the parts one after the other, and a screen reader says them.
+    """
+    content = _saved(figure, "svg", {"Date": None, "Creator": None})
+    for gid, text in (tips or {}).items():
+        part, said = f'<g id="{gid}"', escape(text, {'"': "&quot;"})
+        named = f'{part} tabindex="0" role="img" aria-label="{said}"><title>{said}</title>'
+        content = content.replace(f"{part}>".encode(), named.encode(), 1)
+    return content
 
 
 def _saved(figure: Canvas, form: str, metadata: dict[str, Any]) -> bytes:

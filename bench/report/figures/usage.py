@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.report.figures.colours import colour
 from bench.report.figures.source import Drawing, Source, System, of_cell
-from bench.report.figures.style import axes_grid
+from bench.report.figures.style import axes_grid, panels
 
 __all__ = ["bars", "by_label", "order_of"]
 
@@ -31,18 +31,14 @@ def bars(source: Source) -> Iterator[Drawing]:
                 continue
 
             def draw(found: list[tuple[System, Array]] = found) -> Any:
-                columns = min(3, len(found))
-                rows = -(-len(found) // columns)
-                figure, grid = axes_grid(rows, columns, height=1.7 * rows, sharey=True)
-                for axes, (system, shares) in zip(grid.flat, found, strict=False):
+                figure, grid, places = panels(len(found), 3, height=1.7, sharey=True)
+                for axes, (system, shares) in zip(places, found, strict=True):
                     axes.bar(np.arange(len(shares)), shares, color=colour(system.model), width=0.9)
                     axes.axhline(1 / len(shares), color="0.35", linewidth=0.8, linestyle="--")
                     axes.set_title(system.name)
-                for axes in list(grid.flat)[len(found) :]:
-                    axes.set_visible(False)
                 for axes in grid[:, 0]:
                     axes.set_ylabel("probability")
-                for axes in list(grid.flat)[max(0, len(found) - columns) : len(found)]:
+                for axes in places[-grid.shape[1] :]:
                     axes.set_xlabel("category")
                 return figure
 

@@ -16,10 +16,11 @@ from bench import __version__
 from bench.files import write_text
 from bench.report.best import mark_best
 from bench.report.page.cells import PICTURES, Shown, cell_cards, cell_table, name_of
+from bench.report.page.inline import inline
 from bench.report.page.links import find_links
 from bench.report.page.pairs import paired
 from bench.report.page.parts import Figure, Parts, make_parts
-from bench.report.page.pictures import Embedder
+from bench.report.page.pictures import Embedded, Embedder
 from bench.report.page.views import TRAINING, view
 from bench.report.sections import SECTIONS, UNITS
 from bench.report.summary import Row, summarise
@@ -114,8 +115,9 @@ def write_page(
     write_text(path, text)
     if len(text.encode()) > LIMIT:
         notice(
-            f"{path} is larger than {LIMIT // 10**6} MB: name fewer cells with --models or "
-            "--datasets"
+            f"{path} is larger than {LIMIT // 10**6} MB, by its tables: a browser may take long "
+            "to open it. A page has all cells of its results folder; `bench run --out DIR` into "
+            "another folder gives a smaller one"
         )
     return path
 
@@ -126,11 +128,12 @@ def _figures(parts: Parts, store: Store) -> tuple[dict[str, list[Shown]], dict[s
     general: dict[str, list[Shown]] = {}
     of_cells: dict[str, list[Shown]] = {}
     for figure in parts.figures:
-        found = embedder.embed(*_formats(figure))
+        drawing = inline(figure.svg, figure.caption) if figure.asked and figure.svg else ""
+        found = Embedded("") if drawing else embedder.embed(*_formats(figure))
         if found is None:
             continue
         link = _seen_from(page_path(store).parent, figure.svg or figure.png)
-        shown = Shown(found, figure.caption, link)
+        shown = Shown(found, figure.caption, link, drawing)
         if figure.cell:
             of_cells.setdefault(figure.cell, []).append(shown)
         else:

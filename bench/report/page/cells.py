@@ -39,11 +39,15 @@ SHOWN = frozenset(
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture with its caption; ``link`` leads to the file beside the page."""
+    """A picture with its caption; ``link`` leads to the file beside the page.
+
+    One with parts that can be asked what they are has ``drawing``, SVG to be put in as it is.
+    """
 
     picture: Embedded
     caption: str
     link: str = ""
+    drawing: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Figure(Protocol):
     png: Path
     svg: Path | None
     cell: str | None
+    asked: bool
 
 
 class PaperTable(Protocol):

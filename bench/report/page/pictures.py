@@ -7,11 +7,18 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Embedded", "Embedder"]
 
 FAIR = 8_000
 """Bytes below which no picture is pressed: what is smaller can no longer be read."""
+
+FEW_COLOURS_GAIN = 3.0
+"""Few pictures become so many times smaller by 64 colours, which is slow: larger ones skip it."""
 
 KINDS = {".png": "image/png", ".svg": "image/svg+xml", ".webp": "image/webp"}
 
@@ -56,7 +63,7 @@ class Embedder:
         readable = [path for path in paths if path.is_file()]
         smallest: tuple[bytes, str, Path] | None = None
         for path in readable:
-            for content, kind in _candidates(path):
+            for content, kind in _candidates(path, self._share):
                 if smallest is None or len(content) < len(smallest[0]):
                     smallest = content, kind, path
                 if len(content) <= self._share:
@@ -83,8 +90,10 @@ def _share(room: int, sizes: Sequence[int]) -> int:
     return room
 
 
-def _candidates(path: Path) -> Iterator[tuple[bytes, str]]:
+def _candidates(path: Path, share: int) -> Iterator[tuple[bytes, str]]:
     """The file as it is, then ever smaller; nothing where it is no picture."""
+    from PIL import Image
+
     try:
         content = path.read_bytes()
         if path.suffix != ".svg":
@@ -95,33 +104,28 @@ def _candidates(path: Path) -> Iterator[tuple[bytes, str]]:
     if path.suffix == ".svg":
         return
     try:
-        yield _few_colours(path), KINDS[".png"]
-        for quality, scale in ((75, 1.0), (60, 0.5)):
-            yield _webp(path, quality, scale), KINDS[".webp"]
+        with Image.open(io.BytesIO(content)) as image:
+            picture = image.convert("RGBA" if "A" in image.getbands() else "RGB")
     except OSError:  # cut off behind its header
         return
+    if len(content) <= FEW_COLOURS_GAIN * share:
+        yield _few_colours(picture), KINDS[".png"]
+    for quality, scale in ((75, 1.0), (60, 0.5)):
+        yield _webp(picture, quality, scale), KINDS[".webp"]
 
 
-def _few_colours(path: Path) -> bytes:
-    from PIL import Image
-
+def _few_colours(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    with Image.open(path) as image:
-        image.convert("RGB").quantize(64).save(buffer, "PNG", optimize=True)
+    picture.convert("RGB").quantize(64).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
-def _webp(path: Path, quality: int, scale: float) -> bytes:
-    from PIL import Image
-
+def _webp(picture: Image.Image, quality: int, scale: float) -> bytes:
     buffer = io.BytesIO()
-    with Image.open(path) as image:
-        picture = image.convert("RGBA" if "A" in image.getbands() else "RGB")
-        if scale != 1.0:
-            picture = picture.resize(
-                (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
-            )
-        picture.save(buffer, "WEBP", quality=quality, method=2)  # the slower ones gain little
+    if scale != 1.0:
+        size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
+        picture = picture.resize(size)
+    picture.save(buffer, "WEBP", quality=quality, method=2)  # the slower ones gain little
     return buffer.getvalue()
 
 

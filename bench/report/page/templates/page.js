@@ -146,12 +146,13 @@ new MutationObserver(describe).observe(document.body, { childList: true, subtree
 // A number's definition and errors, under the pointer and under the keyboard.
 const tip = byId("tip");
 function explain(target) {
-  const told = target?.closest?.("[title], [data-tip], td.number");
+  const told = target?.closest?.("[title], [data-tip], td.number, svg [aria-label]");
   if (!told || told.closest("select, iframe")) return false;
   if (told.title) {
     told.dataset.tip = told.title; // else the browser would show its own as well
     told.removeAttribute("title");
   }
+  if (told.ownerSVGElement) told.querySelector("title")?.remove(); // as above
   const parts = [];
   if (told.tagName === "TD") {
     if (!told.textContent.trim()) return false;
@@ -163,6 +164,7 @@ function explain(target) {
     if (head?.dataset.tip) parts.push(`${head.textContent.trim()}: ${head.dataset.tip}`);
   }
   if (told.dataset.tip) parts.push(told.dataset.tip);
+  if (told.ownerSVGElement) parts.push(told.getAttribute("aria-label"));
   if (!parts.length) return false;
   tip.textContent = parts.join("\n");
   tip.hidden = false;
@@ -173,16 +175,24 @@ function explain(target) {
   tip.style.left = `${Math.max(4, Math.min(box.left, window.innerWidth - own.width - 8))}px`;
   return true;
 }
-const hide = () => { tip.hidden = true; };
-document.addEventListener("mouseover", (event) => { if (!explain(event.target)) hide(); });
+let held = null; // what the keyboard is on: the page may scroll to it after it got the focus
+const hide = () => { tip.hidden = true; held = null; };
+const hold = (target) => { hide(); if (explain(target)) held = target; };
+const again = () => { if (!held || !explain(held)) hide(); };
+let place = ""; // of the pointer: where the page scrolls under it, it is over something else
+document.addEventListener("mouseover", (event) => {
+  if (held && place === `${event.screenX} ${event.screenY}`) return;
+  if (!explain(event.target)) again();
+});
+document.addEventListener("mousemove", (event) => { place = `${event.screenX} ${event.screenY}`; });
 document.addEventListener("focusin", (event) => {
   // Arrow keys are the table's while the focus is in it, and no longer.
   if (!event.target.closest("#cell-table tbody, [id^=keytable-focus-capture]")) rows.cell.blur();
-  if (!explain(event.target)) hide();
+  hold(event.target);
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
-document.addEventListener("scroll", hide, true);
-rows.on("key-focus", (_event, _table, cell) => explain(cell.node()));
+document.addEventListener("scroll", again, true);
+rows.on("key-focus", (_event, _table, cell) => hold(cell.node()));
 rows.on("key-blur", hide);
 
 // A link to a cell opens its card.
