@@ -18,7 +18,7 @@ from bench.report.figures.latent_map import maps
 from bench.report.figures.learning import curves
 from bench.report.figures.number_line import ways_of
 from bench.report.figures.source import Source
-from bench.report.figures.style import panels
+from bench.report.figures.style import panels, titled_blocks
 from test_figures import system
 
 
@@ -62,6 +62,22 @@ def test_panels_hide_the_rest_of_their_grid(count: int, shape: tuple[int, int]) 
     assert places == list(grid.flat)[:count]
     below = [axes.xaxis.get_tick_params()["labelbottom"] for axes in places[-shape[1] :]]
     assert all(below)
+
+
+def test_a_title_is_above_its_own_block() -> None:
+    """All blocks are one image on one pair of axes, which is what makes them quick to draw."""
+    parts = {
+        name: np.full((28, 28), shade)
+        for name, shade in zip("abcd", (0.0, 0.2, 0.4, 0.6), strict=True)
+    }
+    figure = titled_blocks(parts, 3, width=1.35)
+    (axes,) = figure.axes
+    whole = axes.images[0].get_array()
+    for text in axes.texts:
+        across, down = (round(float(value)) for value in text.get_position())
+        assert whole[down + 2, across] == parts[text.get_text()][0, 0]
+        assert whole[down - 1, across] == 1.0  # white, for the letters
+    assert [text.get_text() for text in axes.texts] == list("abcd")
 
 
 def test_points_say_what_they_are(made: list[Figure], source: Source) -> None:

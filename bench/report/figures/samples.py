@@ -14,7 +14,7 @@ from bench.evaluation.component_sampling import given_component
 from bench.joint import Draw
 from bench.model import Model, category_of
 from bench.report.figures.source import Drawing, Source, System, noise, of_cell
-from bench.report.figures.style import axes_grid, blocks, montage, panels, show_montage
+from bench.report.figures.style import axes_grid, blocks, montage, show_montage, titled_blocks
 from bench.sampling import draw_pictures, with_categories
 
 __all__ = ["all_systems", "by_category", "by_label", "reconstruct", "shape_of", "two_ways"]
@@ -119,12 +119,11 @@ def by_category(source: Source) -> Iterator[Drawing]:
         ) -> Any:
             model = source.model(system.cell)
             prior, stream = model.joint_prior(), noise(f"categories {system.cell}")
-            figure, _, places = panels(len(chosen), 5, height=1.5, width=1.35)
-            for axes, k in zip(places, chosen, strict=True):
+            found = {}
+            for k in chosen:
                 pictures = draw_pictures(model, given_component(model, prior, k), OF_EACH, stream)
-                show_montage(axes, montage(pictures, shape, 3))
-                axes.set_title(f"{k}: {shares[k]:.1%}", fontsize=8)
-            return figure
+                found[f"{k}: {shares[k]:.1%}"] = montage(pictures, shape, 3)
+            return titled_blocks(found, 5, width=1.35)
 
         yield of_cell(
             system,

@@ -28,6 +28,7 @@ __all__ = [
     "png",
     "show_montage",
     "svg",
+    "titled_blocks",
 ]
 
 DPI = 110
@@ -139,14 +140,49 @@ def montage(
     return whole
 
 
-def blocks(rows: Sequence[Sequence[NDArray[np.float64]]], gap: int = 4) -> NDArray[np.float64]:
-    """Rows of equally large montages on white, as one: far quicker to draw than axes for each."""
-    high, wide = rows[0][0].shape[0] + gap, rows[0][0].shape[1] + gap
+def blocks(
+    rows: Sequence[Sequence[NDArray[np.float64]]], gap: int = 4, above: int = 0
+) -> NDArray[np.float64]:
+    """Rows of equally large montages on white, as one: far quicker to draw than axes for each.
+
+    Args:
+        rows: of montages; a row may be short.
+        gap: pixels between them.
+        above: pixels that are left free above each, for its title.
+    """
+    (tall, broad), high = rows[0][0].shape, rows[0][0].shape[0] + gap + above
+    wide = broad + gap
     whole = np.ones((len(rows) * high - gap, max(map(len, rows)) * wide - gap))
     for i, row in enumerate(rows):
         for j, block in enumerate(row):
-            whole[i * high : i * high + high - gap, j * wide : j * wide + wide - gap] = block
+            top, left = i * high + above, j * wide
+            whole[top : top + tall, left : left + broad] = block
     return whole
+
+
+def titled_blocks(found: Mapping[str, NDArray[np.float64]], most: int, *, width: float) -> Canvas:
+    """A figure of equally large montages, each below its title.
+
+    Args:
+        found: title to montage.
+        most: montages in a row.
+        width: of one in inches.
+    """
+    titles, parts = list(found), list(found.values())
+    tall, broad = parts[0].shape
+    gap, above = max(1, broad // 20), round(broad * 0.19 / width)  # a title's height in inches
+    rows = [parts[start : start + most] for start in range(0, len(parts), most)]
+    whole = blocks(rows, gap, above)
+    columns = min(most, len(parts))
+    figure, grid = axes_grid(
+        1, 1, height=0.1 + width * columns * whole.shape[0] / whole.shape[1], width=width * columns
+    )
+    show_montage(grid[0, 0], whole)
+    for place, title in enumerate(titles):
+        i, j = divmod(place, most)
+        across, down = j * (broad + gap) + broad / 2, i * (tall + gap + above) + above - 1
+        grid[0, 0].text(across, down, title, ha="center", va="bottom", fontsize=SIZES["tick"])
+    return figure
 
 
 def show_montage(axes: Axes, whole: NDArray[Any]) -> None:
