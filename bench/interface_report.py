@@ -45,11 +45,14 @@ def compare(
     """``bench compare``: two models on the same test examples, a row for each dataset and K.
 
     Args:
-        a, b: a model (``CP``, ``CP K=10``, ``mog x joint``) or a cell's id.
+        a: a model (``CP``, ``CP K=10``, ``mog x joint``) or a cell's id.
+        b: the other.
         metric: nelbo, nll, nll_rb, reconstruction, kl_z or kl_c, in nats an example; lower is
             better, and ``difference`` is that of a less that of b.
         out: the results folder.
-        datasets, components, settings: only these.
+        datasets: only these.
+        components: only these K.
+        settings: only these.
 
     Raises:
         UsageError: no results, an unknown name or metric, or nothing to compare.
@@ -92,7 +95,9 @@ def tables(
     Args:
         out: the results folder.
         sections: keys of sections, or table1, table2, table3, searches; none: all.
-        models, datasets, settings: only these.
+        models: only these.
+        datasets: only these.
+        settings: only these.
 
     Raises:
         UsageError: no results, or an unknown section, model, dataset or setting.
@@ -147,7 +152,9 @@ def sample(
         cell: a cell's id, its beginning, or a model's name that means one cell.
         to: the file.
         out: the results folder.
-        category, label, component: generate only of this one.
+        category: generate only of this one.
+        label: generate only of this one.
+        component: generate only of this one.
         grid: a row for each of the most used categories.
         interpolate: walks between test data, a row each.
         number: pictures; of a grid a row, of walks rows.

@@ -43,8 +43,17 @@ def run(
     """``bench run``: train and evaluate what is chosen and not there yet.
 
     Args:
-        models, priors, posteriors, datasets, components, seeds, preset, epochs, trials, workers,
-            fresh: as on the command line; None leaves a choice to the preset.
+        models: names of systems; None leaves this and every other choice to the preset.
+        priors: their names.
+        posteriors: their names.
+        datasets: their names.
+        components: K, or several.
+        seeds: a number of them, or a list.
+        preset: its name.
+        epochs: the most that a cell may take.
+        trials: of each cell's search.
+        workers: processes; 0: from the cores.
+        fresh: train finished cells again.
         out: the results folder.
         data_dirs: where data lie.
         plugins: plugin files.
@@ -86,9 +95,20 @@ def tune(
     """``bench tune``: search each chosen cell's settings.
 
     Args:
-        models, priors, posteriors, datasets, components, seeds, preset, epochs, trials, workers:
-            as on the command line; None leaves a choice to the preset.
-        out, data_dirs, plugins, settings: as of :func:`run`.
+        models: names of systems; None leaves this and every other choice to the preset.
+        priors: their names.
+        posteriors: their names.
+        datasets: their names.
+        components: K, or several.
+        seeds: a number of them, or a list.
+        preset: its name.
+        epochs: the most that a cell may take.
+        trials: of each cell's search.
+        workers: processes; 0: from the cores.
+        out: the results folder.
+        data_dirs: where data lie.
+        plugins: plugin files.
+        settings: any of bench.toml's, as of :func:`run`.
 
     Returns:
         ``best.toml`` in the results folder: the settings that won, for ``bench run --config``.
