@@ -70,7 +70,10 @@ def test_a_tuned_run_and_its_report_say_what_the_searches_cost(tmp_path: Path) -
     assert "Budget, the same for every system: on gaussians 4 trials of at most 3 epochs" in whole
 
 
-def test_a_run_whose_searches_fail_says_what_they_tried(tmp_path: Path) -> None:
+def test_a_run_whose_searches_fail_says_what_they_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow column would break the reason into words
     words = ("--models", "VAE", "--datasets", "gaussians", "--trials", "2")
     huge = 'tuning.space={"training.learning_rate"={type="choice",options=[1e30,1e35]}}'
     ended = run_tiny(tmp_path, *words, "--set", huge)
