@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.best_file import SEARCH, budget_of
+from bench.best_file import SEARCH
 from bench.files import atomic_write
 from bench.grid import Cell
 from bench.spaces import Range
@@ -57,8 +57,7 @@ def find_best(cell: Cell, workshop: Workshop, store: Store, events: Events) -> F
     for state in ("complete", "pruned", "failed"):
         facts[f"trials_{state}"] = result.count(state)
     files = study_files(result, space_of(cell, workshop))
-    spent = {"budget": budget_of(cell), "study": study_name(cell)}
-    facts_file = {"best": result.best, **facts, **spent}
+    facts_file = {"best": result.best, **facts, "study": study_name(cell)}
     files[SEARCH] = (json.dumps(facts_file, indent=1) + "\n").encode()
     return Found(dict(result.best), facts, files)
 
