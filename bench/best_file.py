@@ -40,6 +40,9 @@ def budget_text(tuning: Mapping[str, Any], epochs: int) -> str:
         after = ", ".join(map(str, pruning["rungs"]))
         best = f"the best of all so far, one in {pruning['reduction']}"
         text += f"; after epoch {after}, {best}, go on"
+    if finals := tuning.get("finals"):
+        often = f"{finals['repeats']} fresh trial seeds"
+        text += f"; the best {finals['settings']} are trained again on {often}"
     return text
 
 

@@ -37,6 +37,7 @@ from bench.spaces import Range
 Pair = Annotated[list[str], AfterValidator(pair)]
 Names = Annotated[list[str], BeforeValidator(names)]
 Components = Annotated[list[PositiveInt], BeforeValidator(integers), AfterValidator(some_unique)]
+TRIALS_A_FINALIST = 10  # one trial in so many may be trained again
 TRIAL_SEEDS = 2**31
 """Trials of a search train on seeds from here on, and cells on smaller ones: the seeds that are
 reported are fresh to the setting that a search has chosen. Both fit into 32 bits."""
@@ -134,6 +135,8 @@ class TuningConfig(Section):
     pruning: bool
     reduction: Annotated[int, Field(ge=2)]
     first_rung: NonNegativeInt
+    finalists: NonNegativeInt
+    repeats: PositiveInt
     space: dict[str, dict[str, Any]]
 
     @field_validator("space")
@@ -142,6 +145,12 @@ class TuningConfig(Section):
         for key, table in space.items():
             to_range(key, table)
         return space
+
+    @property
+    def finals(self) -> dict[str, int]:
+        """How many settings are trained again, and how often; empty where none are."""
+        settings = min(self.finalists, self.trials // TRIALS_A_FINALIST)
+        return {"settings": settings, "repeats": self.repeats} if settings > 1 else {}
 
     @property
     def ranges(self) -> dict[str, Range]:

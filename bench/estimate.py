@@ -18,6 +18,7 @@ from bench.grid import Cell
 from bench.preparation import Prepared
 from bench.terminal import duration
 from bench.training import ReplicaTrainer, validation_bound
+from bench.tuning.finals import repeats
 from bench.workshop import Workshop
 
 TIMED_STEPS = 3
@@ -43,7 +44,8 @@ def estimate(prepared: Prepared, console: Console) -> None:
         for key, cell in examples.items():
             epoch, evaluation = time_cell(cell, prepared.workshop)
             config = prepared.config.for_dataset(cell.dataset)
-            runs = 1 + cell.settings["tuning"].get("trials", 0)
+            tuning = cell.settings["tuning"]
+            runs = 1 + tuning.get("trials", 0) + repeats(tuning.get("finals", {}))
             training = epoch * config.training.epochs * runs
             total += (training + evaluation) * counts[key]
             table.add_row(

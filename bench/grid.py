@@ -250,6 +250,7 @@ def tuning_settings(config: Config, pair: Pair, components_fixed: bool) -> dict[
         pruning = {"reduction": config.tuning.reduction, "rungs": rungs_of(config)}
     return {
         "trials": config.tuning.trials,
+        "finals": config.tuning.finals,
         "batch": config.tuning.batch,
         "seed": config.tuning.seed,
         "format": FORMAT,

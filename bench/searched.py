@@ -34,7 +34,17 @@ def searched(cells: Iterable[Cell], store: Store) -> Found:
 def show(found: Found, console: Console) -> None:
     """The table: what was tried, what was found, and what it cost."""
     table = Table(title="searches, best validation bound in nats", title_justify="left")
-    for heading in ("dataset", "model", "K", "done", "pruned", "failed", "epochs", "bound"):
+    for heading in (
+        "dataset",
+        "model",
+        "K",
+        "done",
+        "pruned",
+        "failed",
+        "again",
+        "epochs",
+        "bound",
+    ):
         table.add_column(heading, justify="left" if heading in ("dataset", "model") else "right")
     table.add_column("best settings")
     for cell, row in found:
@@ -45,6 +55,7 @@ def show(found: Found, console: Console) -> None:
         ended = [str(row.get(f"trials_{state}", "")) for state in ("complete", "pruned", "failed")]
         bound = f"{row['validation_bound']:.2f}" if best else ""
         name = cell.model or f"{cell.prior} x {cell.posterior}"
+        ended.append(str(row.get("repeats", "")))
         spent = str(row.get("trial_epochs", ""))
         size = "" if size is None else str(size)
         table.add_row(cell.dataset, name, size, *ended, spent, bound, settings or row["reason"])

@@ -15,6 +15,7 @@ from bench.store import Store
 from bench.trials import Trials
 from bench.tuning import Proposal, TuningResult, search
 from bench.tuning.figures import study_files
+from bench.tuning.finals import finals_name, train_again
 from bench.tuning.storage import Storage
 from bench.workshop import Workshop
 
@@ -56,6 +57,7 @@ def find_best(cell: Cell, workshop: Workshop, store: Store, events: Events) -> F
     facts: dict[str, Any] = {"validation_bound": result.value, "trial_epochs": result.epochs}
     for state in ("complete", "pruned", "failed"):
         facts[f"trials_{state}"] = result.count(state)
+    facts["repeats"] = len(result.repeats)
     files = study_files(result, space_of(cell, workshop))
     facts_file = {"best": result.best, **facts, "study": study_name(cell)}
     files[SEARCH] = (json.dumps(facts_file, indent=1) + "\n").encode()
@@ -74,24 +76,44 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
     def begin(proposal: Proposal) -> None:
         events.trying(cell, proposal.number, proposal.params)
 
-    trials = Trials(
-        cell,
-        workshop,
-        begin,
-        lambda number, epoch: events.epoch(cell, epoch, number),
-        events.stop,
-        store.out / "trials",
-        study_name(cell),
-    )
-    tuning = cell.settings["tuning"]
-    return search(
-        space_of(cell, workshop),
+    def objective(study: str) -> Trials:
+        return Trials(
+            cell,
+            workshop,
+            begin,
+            lambda number, epoch: events.epoch(cell, epoch, number),
+            events.stop,
+            store.out / "trials",
+            study,
+        )
+
+    tuning, study, space = cell.settings["tuning"], study_name(cell), space_of(cell, workshop)
+    trials, storage = objective(study), Storage.at(workshop.config.tuning.storage, store.out)
+    result = search(
+        space,
         trials,
         trials=tuning["trials"],
         batch=tuning["batch"],
         seed=tuning["seed"],
-        storage=Storage.at(workshop.config.tuning.storage, store.out),
-        study=study_name(cell),
+        storage=storage,
+        study=study,
+        run=workshop.run,
+        on_trial=lambda record: events.trial(cell, record),
+        stop=events.stop,
+    )
+    finals = tuning["finals"]
+    if not finals:
+        return result
+    repeating = objective(finals_name(study, tuning["trials"], finals))
+    repeating.facts, repeating.rungs = trials.facts, []
+    return train_again(
+        result,
+        space,
+        repeating,
+        finals=finals,
+        seed=tuning["seed"],
+        storage=storage,
+        study=study,
         run=workshop.run,
         on_trial=lambda record: events.trial(cell, record),
         stop=events.stop,
@@ -111,6 +133,7 @@ def space_of(cell: Cell, workshop: Workshop) -> dict[str, Range]:
 
 def study_name(cell: Cell) -> str:
     """One study serves all seeds of a setting, and grows when more trials are asked for."""
-    tuning = {key: value for key, value in cell.settings["tuning"].items() if key != "trials"}
+    settings = cell.settings["tuning"].items()
+    tuning = {key: value for key, value in settings if key not in ("trials", "finals")}
     any_seed = replace(cell, model="", seed=0, settings={**cell.settings, "tuning": tuning})
     return f"{cell.dataset}-{cell.prior}-{cell.posterior}-{any_seed.training_id}"

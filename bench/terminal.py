@@ -119,7 +119,8 @@ class Display:
         value = "failed" if record.value is None else f"nelbo {-record.value:.2f}"
         if record.state == "pruned":
             value += f", pruned after epoch {record.epochs}"
-        self._say(f"  trial {record.number} of {cell.label}: {value} {record.params}")
+        again = "" if record.repeats is None else f" (trial {record.repeats} again)"
+        self._say(f"  trial {record.number} of {cell.label}{again}: {value} {record.params}")
 
     def notice(self, cell: Cell, text: str) -> None:
         """Something about a cell was not done as it was asked."""

@@ -103,6 +103,21 @@ def test_an_interrupted_search_goes_on_where_it_was(tmp_path: Path, sets: tuple[
     assert not list((tmp_path / "cut" / "trials").glob("*.pt"))
 
 
+@pytest.mark.slow
+def test_finalists_that_train_again_go_on_where_they_were(tmp_path: Path) -> None:
+    whole, first, last = Heard(), Heard(), Heard()
+    expected = search(tmp_path / "whole", whole, *ONE_SHAPE, trials=20)
+    assert len(expected.repeats) == 6
+    assert expected.epochs == len(whole.epochs) == len(set(whole.epochs))
+    first.most = len(whole.epochs) - 10  # of the 24 of the repeats
+    with pytest.raises(Interrupted):
+        search(tmp_path / "cut", first, *ONE_SHAPE, trials=20)
+    assert list((tmp_path / "cut" / "trials").glob("*.pt"))
+    assert search(tmp_path / "cut", last, *ONE_SHAPE, trials=20) == expected
+    assert sorted(first.epochs + last.epochs) == sorted(whole.epochs)
+    assert not list((tmp_path / "cut" / "trials").glob("*.pt"))
+
+
 def test_trials_of_one_shape_train_in_a_program_that_shrinks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ __all__ = ["bars", "history", "importances", "slices", "study_files"]
 COLOURS = {"complete": "#0072B2", "pruned": "#E69F00"}
 MARKERS = {"complete": "o", "pruned": "x"}
 LINE = "#009E73"
+AGAIN = "#CC79A7"
+REPEATED = "finalist again"
 COLUMNS = 3  # slices in a row
 LEAST = 4  # complete trials, below which importances say nothing
 
@@ -68,11 +70,13 @@ def _trials(result: TuningResult) -> str:
     names = list(dict.fromkeys(name for trial in result.trials for name in trial.params))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", "validation_bound", "epochs", *names, "reason"])
-    for trial in result.trials:
+    writer.writerow(["trial", "state", "validation_bound", "epochs", "repeats", *names, "reason"])
+    for trial in [*result.trials, *result.repeats]:
         value = "" if trial.value is None else repr(trial.value)
+        again = "" if trial.repeats is None else trial.repeats
         params = [trial.params.get(name, "") for name in names]
-        writer.writerow([trial.number, trial.state, value, trial.epochs, *params, trial.reason])
+        what = [trial.number, trial.state, value, trial.epochs, again]
+        writer.writerow([*what, *params, trial.reason])
     return text.getvalue()
 
 
@@ -86,7 +90,10 @@ def history(result: TuningResult) -> Figure:
             steps.append((trial.number, best))
     axes.plot(*zip(*steps, strict=True), color=LINE, drawstyle="steps-post", label="best so far")
     _points(axes, result, lambda trial: trial.number)
-    failed = [trial.number for trial in result.trials if trial.state == "failed"]
+    if result.repeats:
+        axes.axvline(result.repeats[0].number - 0.5, color="0.6", linewidth=0.8, linestyle=":")
+    every = [*result.trials, *result.repeats]
+    failed = [trial.number for trial in every if trial.state == "failed"]
     for number in failed:
         axes.axvline(number, color="0.8", linewidth=0.8, zorder=0, label="failed")
     axes.set_xlabel("trial")
@@ -110,7 +117,8 @@ def slices(result: TuningResult, space: Mapping[str, Range]) -> Figure:
             axes.set_xticks(range(len(places)), [str(option) for option in places])
             _points(axes, result, lambda trial, n=name, p=places: p[trial.params[n]])
         else:
-            axes.set_xscale("log" if values.log else "linear")
+            if values.log:
+                _logarithmic(axes, values.high / values.low)
             _points(axes, result, lambda trial, n=name: trial.params[n])
     for axes in panels[::columns]:
         axes.set_ylabel("validation bound (nats)")
@@ -129,12 +137,27 @@ def bars(weights: Mapping[str, float]) -> Figure:
     return figure
 
 
+def _logarithmic(axes: Axes, span: float) -> None:
+    """An axis whose numbers do not overlap; ``span`` is how many times its end is its beginning."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    steps = (1.0, 2.0, 5.0) if span <= 20 else (1.0, 3.0) if span <= 200 else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
 def _points(axes: Axes, result: TuningResult, place: Any) -> None:
     for state, colour in COLOURS.items():
         trials = [t for t in result.trials if t.state == state and t.value is not None]
         if trials:
             x, y = [place(trial) for trial in trials], [_value(trial) for trial in trials]
             axes.scatter(x, y, s=22, color=colour, marker=MARKERS[state], label=state)
+    again = [trial for trial in result.repeats if trial.value is not None]
+    if again:
+        x, y = [place(trial) for trial in again], [_value(trial) for trial in again]
+        axes.scatter(x, y, s=26, facecolors="none", edgecolors=AGAIN, marker="D", label=REPEATED)
 
 
 def _value(trial: TrialRecord) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 
@@ -90,6 +90,8 @@ class TrialRecord:
         state: whether it ran to its end, was stopped at a rung, or has no value.
         reason: why it has none.
         epochs: how many it has trained.
+        repeats: the number of the trial whose settings it trains again; None for a trial of the
+            search itself.
     """
 
     number: int
@@ -98,21 +100,31 @@ class TrialRecord:
     state: Literal["complete", "pruned", "failed"]
     reason: str = ""
     epochs: int = 0
+    repeats: int | None = None
 
 
 @dataclass(frozen=True)
 class TuningResult:
-    """The best settings, their objective in nats, and every trial in order."""
+    """What a search has found.
+
+    Attributes:
+        best: the chosen settings, by dotted key.
+        value: their objective in nats. Where finalists were trained again it is the mean of that,
+            in which the value that made them finalists has no part.
+        trials: every trial of the search in order.
+        repeats: the trainings of the finalists in order; empty where there were none.
+    """
 
     best: dict[str, Any]
     value: float
     trials: list[TrialRecord]
+    repeats: list[TrialRecord] = field(default_factory=list)
 
     def count(self, state: str) -> int:
-        """How many trials ended so."""
+        """How many trials of the search ended so."""
         return sum(trial.state == state for trial in self.trials)
 
     @property
     def epochs(self) -> int:
-        """The epochs that all trials have trained."""
-        return sum(trial.epochs for trial in self.trials)
+        """The epochs that all trials have trained, and the repeats of the finalists."""
+        return sum(trial.epochs for trial in [*self.trials, *self.repeats])

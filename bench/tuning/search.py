@@ -67,14 +67,26 @@ def search(
             f"trials = {trials}"
         )
     slots = Slots(storage, study, space, seed, trials)
+    share(slots, objective, batch, run, on_trial, stop)
+    return _result([record for record in slots.records() if record.number < trials], study)
+
+
+def share(
+    slots: Slots,
+    objective: Objective,
+    batch: int,
+    run: str | None,
+    on_trial: Callable[[TrialRecord], None] | None,
+    stop: Callable[[], bool],
+) -> None:
+    """Take part in a study until all its trials have ended; the arguments are those of search."""
     slots.begin(run or uuid4().hex)
     objective.facts = slots.facts(objective.facts)
-    with Owner(slots.study, storage.folder) as owner:
+    with Owner(slots.study, slots.storage.folder) as owner:
         while proposals := slots.round(batch):
             _Round(slots, objective, proposals, owner, on_trial).run(stop)
-    with storage.hold(slots.name):  # nobody draws meanwhile
+    with slots.storage.hold(slots.name):  # nobody draws meanwhile
         objective.sweep(slots.going())
-    return _result([record for record in slots.records() if record.number < trials], study)
 
 
 class _Round:
