@@ -66,6 +66,7 @@ class Display:
         self.console, self.epochs = console, epochs
         self.total, self.ended_count = len(cells), 0
         self.running: dict[str, tuple[Cell, Running]] = {}
+        self.searching = any(cell.settings.get("tuning") for cell in cells)
         self.began = self.spoke = time.monotonic()
         self.live: Live | None = None
         self.bar: Progress | None = None
@@ -147,11 +148,14 @@ class Display:
         self.console.print(text, style=style, markup=False, highlight=False)
 
     def _left(self) -> str:
-        """The time left, from the cells so far and the epochs of those that run."""
-        part = self.ended_count
-        fraction = float(part)
+        """The time left, from the cells so far and the epochs of those that run.
+
+        The epochs of a cell say nothing of the search before them, which took most of the time: with
+        searches, ended cells alone count.
+        """
+        fraction = float(self.ended_count)
         for _, state in self.running.values():
-            if state.epoch is not None and state.trial is None:
+            if state.epoch is not None and state.trial is None and not self.searching:
                 fraction += 0.9 * min(1.0, state.epoch.epoch / state.epochs)
         if fraction <= 0:
             return "time left unknown"
