@@ -150,8 +150,8 @@ class Display:
     def _left(self) -> str:
         """The time left, from the cells so far and the epochs of those that run.
 
-        The epochs of a cell say nothing of the search before them, which took most of the time: with
-        searches, ended cells alone count.
+        The epochs of a cell say nothing of the search before them, which took most of the time:
+        with searches, ended cells alone count.
         """
         fraction = float(self.ended_count)
         for _, state in self.running.values():
