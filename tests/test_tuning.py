@@ -117,11 +117,12 @@ def test_draws_lie_in_their_ranges(undisturbed: TuningResult) -> None:
         assert trial.params["priors.example.kind"] in ("narrow", "wide")
 
 
-def test_the_sampler_learns_from_earlier_trials(tmp_path: Path, undisturbed: TuningResult) -> None:
-    other = tune(tmp_path, lambda number, params: -bound(number, params))
-    same = [a.params == b.params for a, b in zip(other.trials, undisturbed.trials, strict=True)]
-    assert all(same[:4])
-    assert not any(same[5:])
+def test_the_sampler_learns_from_earlier_trials(tmp_path: Path) -> None:
+    one = tune(tmp_path / "one", trials=12)
+    other = tune(tmp_path / "other", lambda number, params: -bound(number, params), trials=12)
+    same = [a.params == b.params for a, b in zip(other.trials, one.trials, strict=True)]
+    assert all(same[:8])
+    assert not any(same[9:])
 
 
 def test_another_seed_draws_anew_in_the_same_journal(tmp_path: Path) -> None:
@@ -146,6 +147,15 @@ def test_a_larger_budget_goes_on(tmp_path: Path) -> None:
     longer = tune(tmp_path, trials=5, on_trial=seen.append)
     assert longer.trials[:3] == first.trials
     assert seen == longer.trials[3:]
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_an_extended_search_is_one_that_had_the_larger_budget(tmp_path: Path, batch: int) -> None:
+    """Where the smaller budget ends with a round."""
+    for trials in (8, 12):
+        tune(tmp_path / "extended", batch=batch, trials=trials)
+    whole = tune(tmp_path / "whole", batch=batch, trials=24)
+    assert tune(tmp_path / "extended", batch=batch, trials=24) == whole
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("stop"), RuntimeError("oom")])

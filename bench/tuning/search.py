@@ -1,7 +1,7 @@
 r"""The search itself: round after round, each shared by whoever works on the study.
 
 The sampler is TPE (Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS 2011). Its
-first trials are uniform draws: a quarter of the budget, at least 4 and at most 10.
+first 8 trials are uniform draws.
 """
 
 from __future__ import annotations

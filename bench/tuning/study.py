@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
+UNIFORM = (
+    8  # trials that are drawn uniformly before the sampler learns. A share of the budget would
+)
+# draw a search that is extended otherwise than one that had the larger budget from the start
 # Attributes of a trial.
 SLOT = "slot"  # its number in the search; a kill while it was drawn leaves it without
 ROUND = "round"  # how often the search has started over, and the slots that are drawn with it: the
@@ -39,7 +43,7 @@ RESTARTS = "restarts"  # how often it has started over; what was drawn before no
 RUNS = "runs"  # the runs that have taken part: each starts it over once at most
 FACTS = "facts"  # what has to stay as it was when the search began
 
-FORMAT = 3  # of the attributes, and raised when an unchanged search finds other numbers
+FORMAT = 4  # of the attributes, and raised when an unchanged search finds other numbers
 
 
 class Slots:
@@ -123,7 +127,7 @@ class Slots:
         return [Proposal(slot, dict(known[slot].params)) for slot in slots]
 
     def _draw(self, slot: int, slots: range) -> None:
-        self.study.sampler = _sampler(self.seed, slot, self.trials)
+        self.study.sampler = _sampler(self.seed, slot)
         trial = self.study.ask(self.space)
         trial.set_user_attr(ROUND, [self.restarts, slots.start, slots.stop])
         trial.set_user_attr(SLOT, slot)
@@ -248,11 +252,11 @@ def _failure(standing: Standing) -> str:
     return "" if math.isfinite(standing.bound) else f"the objective is {standing.bound}"
 
 
-def _sampler(seed: int, slot: int, trials: int) -> Any:
+def _sampler(seed: int, slot: int) -> Any:
     from optuna.samplers import TPESampler
 
     word = int(np.random.SeedSequence([seed, slot]).generate_state(1)[0])
-    return TPESampler(n_startup_trials=min(10, max(4, trials // 4)), seed=word)
+    return TPESampler(n_startup_trials=UNIFORM, seed=word)
 
 
 def distributions(space: Mapping[str, Range]) -> dict[str, BaseDistribution]:
