@@ -29,7 +29,8 @@ from bench.tuning import TrialRecord
 from bench.workshop import Workshop
 
 ELSEWHERE = "elsewhere"
-"""Set in a row that is told of, and in none on disk: another run on this store has trained it."""
+"""Set in a row that is told of, and in none on disk: another run on this store has trained it,
+unless this one was heard at work on the cell."""
 
 
 @dataclass
