@@ -22,7 +22,8 @@ from bench.report.protocols import choose_settings
 from bench.report.search_lines import ALONE, search_lines
 from bench.report.sections import LABELS, SECTIONS
 from bench.report.summary import Line, summarise
-from bench.report.tables import FORMATS, as_tables, to_terminal
+from bench.report.tables import FORMATS, as_tables
+from bench.report.tables_terminal import to_terminal
 from bench.store import Row, Store
 
 __all__ = ["Choice", "chosen_lines", "chosen_rows", "show"]
