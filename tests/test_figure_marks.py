@@ -100,6 +100,7 @@ def test_a_figure_is_marked_by_the_code_it_goes_through(
     [
         ("history.csv", b"epoch,validation_bound\n1,-3.5\n2\n", "it is no table of numbers"),
         ("history.csv", b"\xff\xfe", "it is no table of numbers"),
+        ("history.csv", b"epoch,validation_bound\n1,-3\n2,-2,9\n", "it is no table of numbers"),
         ("history.csv", b"epoch\n1\n", "expected rows with epoch, validation_bound"),
         ("likelihood.json", b'{"sampled": ', "it is no JSON"),
         ("likelihood.json", b"[]", "expected a JSON object, found list"),

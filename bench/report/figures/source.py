@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.errors import first_line
 from bench.evaluation.kept_examples import Kept, kept_examples
+from bench.history import history_columns
 from bench.registry import Registry
 from bench.report.figures.stored import Categories, Kind, read_stored
 from bench.report.summary import Line, summarise
@@ -174,21 +173,15 @@ class Source:
         """The columns of a cell's history.csv; empty where there is none, or a damaged one."""
         path = self.store.folder(cell) / "history.csv"
         try:
-            with path.open(newline="") as stream:
-                rows = list(csv.DictReader(stream))
-            found = {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
+            return history_columns(path, HISTORY)
         except OSError:
             return {}
-        except (ValueError, TypeError, csv.Error) as error:  # cut off in a row, or bytes of others
-            return self._is_damaged(path, f"it is no table of numbers ({first_line(error)})")
-        missing = [name for name in HISTORY if name not in found]
-        if missing:
-            return self._is_damaged(path, f"expected rows with {', '.join(HISTORY)}, found none")
-        return found
+        except ValueError as error:
+            self._is_damaged(path, str(error))
+            return {}
 
-    def _is_damaged(self, path: Path, why: str) -> dict[str, Any]:
+    def _is_damaged(self, path: Path, why: str) -> None:
         self.damaged[f"{path.parent.name}/{path.name}"] = why
-        return {}
 
     @cached_property
     def _registry(self) -> Registry:
