@@ -8,15 +8,17 @@ from typing import Any
 
 from bench.best import best_key, best_toml
 from bench.config import Config
-from bench.files import read_json, write_text
+from bench.files import read_json, write_json, write_text
 from bench.grid import Cell
-from bench.store import Store
+from bench.store import Store, names_of
 
 __all__ = [
     "BEST",
     "SEARCH",
+    "SEARCHED",
     "budget_of",
     "budget_text",
+    "keep_searched",
     "read_search",
     "settings_text",
     "write_best",
@@ -25,6 +27,8 @@ __all__ = [
 BEST = "best.toml"
 SEARCH = "tuning.json"
 """In a cell's folder: what its search has found, and what it cost."""
+SEARCHED = "searched.json"
+"""In the folder of a cell that was searched for alone: which cell it is, and what was allowed."""
 
 
 def budget_of(cell: Cell) -> str:
@@ -67,6 +71,22 @@ def write_best(store: Store, config: Config, cells: Iterable[Cell]) -> Path | No
     with store.alone():  # another run sweeps what lies half written there
         write_text(path, best_toml(config, found, str(path)))
     return path
+
+
+def keep_searched(store: Store, cell: Cell) -> None:
+    """Write which cell a search was for, where no row and no config.json will say it.
+
+    The keys are those of a row and of config.json, so that a reader needs not know which it has.
+
+    Args:
+        store: where the cell's folder is.
+        cell: what was searched for.
+    """
+    allowed = {
+        "tuning": cell.settings["tuning"],
+        "training": {"epochs": cell.settings["training"]["epochs"]},
+    }
+    write_json(store.folder(cell.id) / SEARCHED, {**names_of(cell), **allowed})
 
 
 def read_search(store: Store, cell_id: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bench.cells import ELSEWHERE
 from bench.grid import Cell
 from bench.store import Row, Store
 
@@ -33,7 +34,9 @@ class Burials:
         """Record that the cell has failed, for this reason; returns its row.
 
         A row that the run itself has written stays: the process died between writing it and
-        telling of it. So does a finished one of another run, where those count.
+        telling of it. So does a finished one of another run, where those count. The disk does not
+        say which of the two it is, so that a finished one is told with ``ELSEWHERE``: whoever has
+        heard this run at work on the cell knows better.
         """
         failed: Row = {"status": "failed", "reason": reason}
         if self._search_only:
@@ -42,7 +45,7 @@ class Burials:
         if row is not None:
             written = self._store.stamp(cell.id) != self._earlier[cell.id]
             if written or (row["status"] == "ok" and not self._fresh):
-                return row
+                return {**row, ELSEWHERE: True} if row["status"] == "ok" else row
         traceback = self._store.folder(cell.id) / "traceback.txt"
         traceback.unlink(missing_ok=True)  # of an earlier failure
         self._store.finish(cell, failed)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from bench.best_file import keep_searched
 from bench.engine.replica import Epoch, temperature_at
 from bench.errors import BenchError, Interrupted
 from bench.evaluation.kept_examples import keep_examples
@@ -28,7 +29,8 @@ from bench.tuning import TrialRecord
 from bench.workshop import Workshop
 
 ELSEWHERE = "elsewhere"
-"""Set in a row that is told of, and in none on disk: another run on this store has trained it."""
+"""Set in a row that is told of, and in none on disk: another run on this store has trained it,
+unless this one was heard at work on the cell."""
 
 
 @dataclass
@@ -120,6 +122,7 @@ def _searched(cell: Cell, chosen: Found | Exception, store: Store) -> Row:
         reason = str(chosen).strip() or type(chosen).__name__
         return {"status": "failed", "reason": " ".join(reason.split())}
     chosen.keep(store.folder(cell.id))
+    keep_searched(store, cell)
     return {"status": "ok", "reason": "", "tuned": chosen.values, **chosen.facts}
 
 

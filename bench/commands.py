@@ -55,7 +55,9 @@ def show_report(
     from bench.report.document import Choice, show
 
     formats = (*REPORT_FORMATS, "json") if scorecard else REPORT_FORMATS
-    store, rows = _results(out, format_, config_file, formats)
+    if format_ not in formats:
+        raise unknown("format", format_, formats)
+    store, rows = results_of(out, config_file, or_searches=not scorecard)
     choice = Choice(_words(sections), _words(models), _words(datasets), _words(settings))
     page = format_ == "html" and choice == Choice() and not scorecard
     if track and not page:
@@ -129,7 +131,9 @@ def show_comparison(
     from bench.report.compare import compare_models
     from bench.report.selection import Filter
 
-    store, rows = _results(out, format_, config_file)
+    if format_ not in FORMATS:
+        raise unknown("format", format_, FORMATS)
+    store, rows = results_of(out, config_file)
     chosen = Filter(_words(datasets), _numbers("--components", components), _words(settings))
     report = compare_models(store, rows, *names, metric, chosen)
     if format_ == "terminal":
@@ -138,28 +142,25 @@ def show_comparison(
         sys.stdout.write(compare_tables.FORMATS[format_](report))
 
 
-def _results(
-    out: Path | None,
-    format_: str,
-    config_file: Path | None,
-    formats: Sequence[str] = FORMATS,
+def results_of(
+    out: Path | None, config_file: Path | None, *, or_searches: bool = False
 ) -> tuple[Store, list[Row]]:
-    """The store and its rows."""
-    if format_ not in formats:
-        raise unknown("format", format_, formats)
-    return results_of(out, config_file)
-
-
-def results_of(out: Path | None, config_file: Path | None) -> tuple[Store, list[Row]]:
     """A store and its rows.
+
+    Args:
+        out: the results folder; None is that of the settings.
+        config_file: the user's settings.
+        or_searches: whether a store without rows will do where `bench tune` has searched.
 
     Raises:
         UsageError: there are none.
     """
+    from bench.report.search_lines import searched_rows
+
     folder = Path(settings_for(out, (), config_file).run.out)
     store = Store(folder, create=False)
     rows = store.rows()
-    if not rows:
+    if not rows and not (or_searches and searched_rows(store)):
         raise UsageError(
             f"no results in {folder}: expected cells that `bench run --out {folder}` writes. "
             "Run it first, or name the right folder with --out."

@@ -14,13 +14,14 @@ from bench.pictures import Wanted, sample_pictures, the_cell
 from bench.report.best import mark_best
 from bench.report.compare import compare_models
 from bench.report.compare_tables import records
-from bench.report.document import Choice, chosen_rows
+from bench.report.document import Choice, chosen_lines, chosen_rows
 from bench.report.page import write_page
 from bench.report.papertables import KINDS
 from bench.report.papertables.collection import of_lines
 from bench.report.scorecard.claims import judge_evidence
 from bench.report.scorecard.evidence import Evidence
 from bench.report.scorecard.show import as_table
+from bench.report.search_lines import searched_rows
 from bench.report.sections import SECTIONS
 from bench.report.selection import Filter
 from bench.report.summary import summarise
@@ -106,13 +107,14 @@ def tables(
     for key in sections:
         if key not in keys:
             raise unknown("section", key, keys)
-    store, rows = _opened(out)
+    store, rows = _opened(out, or_searches=True)
     choice = Choice(tuple(sections), tuple(models), tuple(datasets), tuple(settings))
+    _, alone = chosen_lines(store, rows, choice)
     lines = summarise(chosen_rows(store, rows, choice))
     mark_best(lines, store)
     wanted = sections or keys
     found = as_tables(lines, [section for section in SECTIONS if section.key in wanted])
-    found += of_lines(store, lines, [kind for kind in KINDS if kind in wanted])
+    found += of_lines(store, lines, [kind for kind in KINDS if kind in wanted], alone)
     return {table.key: pd.DataFrame(table.rows, columns=table.header) for table in found}
 
 
@@ -126,7 +128,7 @@ def page(out: str | Path = "runs", notice: Callable[[str], None] = print) -> Pat
     Raises:
         UsageError: no results.
     """
-    store, rows = _opened(out)
+    store, rows = _opened(out, or_searches=True)
     uri = settings_for(store.out, (), None).tracking.uri
     return write_page(store, rows, uri=uri, notice=notice)
 
@@ -169,6 +171,9 @@ def sample(
     return sample_pictures(store, the_cell(rows, cell), wanted, Path(to))
 
 
-def _opened(out: str | Path) -> tuple[Store, list[Row]]:
+def _opened(out: str | Path, *, or_searches: bool = False) -> tuple[Store, list[Row]]:
+    """A store and its rows; with ``or_searches``, also one in which `bench tune` searched alone."""
     store = Store(Path(out), create=False)
+    if or_searches and not store.rows() and searched_rows(store):
+        return store, []
     return store, rows_of(store)

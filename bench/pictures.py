@@ -19,6 +19,7 @@ from bench.evaluation.responsibilities import posterior_means
 from bench.files import atomic_write
 from bench.model import category_of
 from bench.report.figures.source import Source
+from bench.report.figures.stored import Categories
 from bench.sampling import decode_at, draw_pictures, with_categories
 
 if TYPE_CHECKING:
@@ -193,12 +194,12 @@ def _checked(model: Model, row: Row, wanted: Wanted) -> int:
 
 def _of_label(source: Source, row: Row, label: str) -> NDArray[np.float64]:
     """q(c | label), as the evaluation stored it, shape (K,)."""
-    found = source.json(str(row["cell"]), "categories").get("label_categories")
-    if not found:
+    found = source.read(str(row["cell"]), Categories).label_categories
+    if found is None or not found.labels:
         raise UsageError(f"{_named(row)} has no categories through which a label is generated")
-    if label not in found["labels"]:
-        raise unknown("label", label, found["labels"])
-    shares = np.asarray(found["shares"][found["labels"].index(label)], dtype=np.float64)
+    if label not in found.labels:
+        raise unknown("label", label, found.labels)
+    shares = np.asarray(found.shares[found.labels.index(label)], dtype=np.float64)
     whole: NDArray[np.float64] = shares / shares.sum()
     return whole
 

@@ -17,7 +17,7 @@ from bench.preparation import Prepared, Request, prepare
 from bench.recorder import Recorder
 from bench.report.best import mark_best
 from bench.report.summary import summarise
-from bench.report.tables import to_terminal
+from bench.report.tables_terminal import to_terminal
 from bench.searched import say_place, searched, show
 from bench.store import Store
 from bench.terminal import Display, duration

@@ -11,6 +11,7 @@ import pytest
 
 from bench import loading
 from bench.report.figures import Figure, make_figures, making, marks
+from bench.report.figures.comparison import bounds_by_samples
 from bench.report.figures.learning import curves
 from bench.report.figures.making import KINDS as DRAWN
 from bench.report.figures.marks import Marks
@@ -99,9 +100,16 @@ def test_a_figure_is_marked_by_the_code_it_goes_through(
     [
         ("history.csv", b"epoch,validation_bound\n1,-3.5\n2\n", "it is no table of numbers"),
         ("history.csv", b"\xff\xfe", "it is no table of numbers"),
+        ("history.csv", b"epoch,validation_bound\n1,-3\n2,-2,9\n", "it is no table of numbers"),
         ("history.csv", b"epoch\n1\n", "expected rows with epoch, validation_bound"),
         ("likelihood.json", b'{"sampled": ', "it is no JSON"),
         ("likelihood.json", b"[]", "expected a JSON object, found list"),
+        ("likelihood.json", b'{"sampled": []}', "at sampled: "),
+        (
+            "likelihood.json",
+            b'{"sampled": {"by_samples": [{"samples": 10, "bound": "low"}]}}',
+            "at sampled.by_samples.0.bound: expected a valid number, found str",
+        ),
     ],
 )
 def test_a_damaged_file_costs_its_cell_alone(
@@ -119,6 +127,69 @@ def test_a_damaged_file_costs_its_cell_alone(
     assert {figure.key for figure in left} == {figure.key for figure in made}
     source = Source(copy, copy.rows())
     assert "CP" in next(d for d in curves(source) if d.dataset == "digits").models  # another seed
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "said", "title", "left"),
+    [
+        ("categories.json", {"label_categories": [1]}, "at label_categories: ",
+         "Categories of each label: q(c | label)", 1),
+        ("categories.json", {"label_categories": {"labels": ["a", "b"], "shares": [[1.0]]}},
+         "a row of equal length for each of 2 labels, found 1 rows of 1",
+         "Categories of each label: q(c | label)", 1),
+        ("categories.json", {"train_category_probabilities": {"0": 1.0}},
+         "at train_category_probabilities: ", "Categories in use: q(c)", 2),
+        ("categories.json", {"train_category_probabilities": ["0.5", 0.5]},
+         "at train_category_probabilities.0: expected a valid number, found str",
+         "Categories in use: q(c)", 2),
+        ("generation.json", {"pictures": {"labels.png": [3]}}, "at pictures.labels.png: ",
+         "Samples by label", 0),
+        ("config.json", {"recipe": {"event_shape": 64}}, "at recipe.event_shape: ",
+         "Samples of all systems", 1),
+        ("config.json", {"model": {"latent_dim": "two"}}, "at model.latent_dim: ",
+         "Map of the latent space", 4),
+        ("density.json", {"truth": {"grid": 5}}, "at truth.grid: ",
+         "Generated against true density", 1),
+        ("density.json", {"truth": {"grid": [0.0, 1.0, 3]}, "curves": {"true": [0.5, 0.5]}},
+         "expected a density above 0 on the 3 points from 0 up to 1, found 2 values",
+         "Generated against true density", 1),
+    ],
+)  # fmt: skip
+def test_json_of_another_structure_costs_its_cell_alone(
+    store: Store, tmp_path: Path, name: str, found: Any, said: str, title: str, left: int
+) -> None:
+    """Of every kind of figure the drawings of all other cells are left, and the file is named."""
+    copy = _copy(store, tmp_path)
+    data = "gaussians" if name == "density.json" else "digits"
+    broken = next(row for row in copy.rows() if (row["model"], row["dataset"]) == ("CP", data))
+    before, _ = making._drawings(Source(copy, copy.rows()))
+    (copy.folder(broken["cell"]) / name).write_text(json.dumps(found))
+    source = Source(copy, copy.rows())
+    after, failed = making._drawings(source)
+    assert failed == {}
+    ((path, why),) = source.damaged.items()
+    assert (path, said in why) == (f"{broken['cell']}/{name}", True), why
+    others = {drawing.key for drawing in before if drawing.cell not in (None, broken["cell"])}
+    assert others <= {drawing.key for drawing in after}
+    shown = [drawing for drawing in after if drawing.title == title]
+    assert not any(drawing.cell == broken["cell"] for drawing in shown)
+    assert len(shown) >= left
+    several = [drawing for drawing in shown if drawing.cell is None and drawing.dataset == data]
+    assert not any(broken["cell"] in drawing.cells for drawing in several)
+
+
+def test_a_seed_of_another_structure_is_left_out_of_a_mean(store: Store, tmp_path: Path) -> None:
+    copy = _copy(store, tmp_path)
+    first, second = (
+        row["cell"] for row in copy.rows() if (row["model"], row["dataset"]) == ("CP", "digits")
+    )
+    (copy.folder(first) / "likelihood.json").write_text('{"sampled": {"by_samples": {}}}')
+    source = Source(copy, copy.rows())
+    system = next(s for s in source.systems if first in s.cells)
+    kept = json.loads((copy.folder(second) / "likelihood.json").read_text())["sampled"]
+    assert bounds_by_samples(source, system) == {
+        point["samples"]: pytest.approx(-point["bound"]) for point in kept["by_samples"]
+    }
 
 
 def test_what_is_gone_is_removed_and_what_fails_is_told(

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from bench.report.shown import HEADINGS, cells
 from bench.report.summary import AVERAGED, Line, Value, summarise
-from bench.report.tables import FULL_WIDTH, HEADINGS, cells, to_csv, to_markdown, to_terminal
+from bench.report.tables import to_csv, to_markdown
+from bench.report.tables_terminal import FULL_WIDTH, to_terminal
 from fabricated import Row, row
 
 

@@ -13,7 +13,8 @@ from bench.report import best
 from bench.report.best import BEST, TIED, UNKNOWN, WORSE, mark_best
 from bench.report.statistics import holm, models_test, procedures_test
 from bench.report.summary import Line, Value, summarise
-from bench.report.tables import to_csv, to_markdown, to_terminal
+from bench.report.tables import to_csv, to_markdown
+from bench.report.tables_terminal import to_terminal
 from bench.store import Store
 from fabricated import Array, empty, put, put_model, row
 

@@ -11,17 +11,29 @@ from pathlib import Path
 
 import pytest
 
-from bench.best_file import SEARCH
+from bench.best_file import SEARCH, SEARCHED
+from bench.interface_report import page, tables
 from bench.report.figures.making import make_figures
 from bench.report.figures.searches import histories
 from bench.report.figures.source import Source
 from bench.report.page import write_page
+from bench.report.search_lines import searched_rows
 from bench.report.searches import find_searches, searches_table
 from bench.report.summary import summarise
 from bench.store import Store
-from runs import bench, run_tiny
+from runs import TINY, bench, run_tiny
 
 WORDS = ("--models", "VAE,CP", "--datasets", "digits", "--seeds", 2, "--trials", 5)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Searches, and nothing that was trained with what they found."""
+    out = tmp_path_factory.mktemp("alone") / "runs"
+    small = ("--set", "tuning.batch=5", "--set", "tuning.pruning=false", "--epochs", 1)
+    ended = bench("tune", *TINY, *WORDS, *small, "--out", out)
+    assert ended.status == 0, ended.out + ended.err
+    return Store(out, create=False)
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +144,70 @@ def test_a_store_without_searches_has_no_table_of_them(tmp_path: Path) -> None:
     assert "searches" not in bench("report", "--out", tmp_path).out
     said = bench("report", "--section", "searches", "--out", tmp_path)
     assert "searches: nothing to show" in said.out
+
+
+def test_a_store_of_searches_alone_shows_them(alone: Store) -> None:
+    assert alone.rows() == []
+    for words in ((), ("--section", "searches")):
+        shown = " ".join(bench("report", *words, "--out", alone.out).out.split())
+        assert "The searches and their budgets" in shown
+        assert "Budget, the same for every system: on digits 5 trials of at most 1 epochs" in shown
+        said = bench("report", *words, "--format", "csv", "--out", alone.out)
+        rows = list(csv.DictReader(io.StringIO(said.out)))
+        assert sorted(row["model"] for row in rows) == ["CP", "VAE"]
+    (row,) = csv.DictReader(
+        io.StringIO(bench("report", "--models", "VAE", "--format", "csv", "--out", alone.out).out)
+    )
+    assert row["model"] == "VAE"
+    mistaken = bench("report", "--models", "VAW", "--out", alone.out)
+    assert (mistaken.status, "VAE" in mistaken.err) == (2, True)
+    found = tables(alone.out)
+    assert list(found) == ["searches"]
+    assert len(found["searches"]) == 2
+
+
+def test_the_page_of_searches_alone_has_their_figures(alone: Store) -> None:
+    said = bench("report", "--format", "html", "--out", alone.out)
+    assert said.status == 0, said.err
+    assert "left out" not in said.out
+    text = (alone.out / "report" / "index.html").read_text()
+    assert "No cell was trained" in text
+    assert "The searches and their budgets" in text
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", text, re.S)
+    assert sum("in the search of digits CP" in caption for caption in captions) == 3
+    assert page(alone.out, print).is_file()
+
+
+def test_commands_that_need_a_trained_cell_still_say_so(alone: Store) -> None:
+    for words in (("report", "--scorecard"), ("compare", "CP", "VAE")):
+        ended = bench(*words, "--out", alone.out)
+        assert (ended.status, "no results in" in ended.err) == (2, True)
+
+
+def test_a_search_alone_is_shown_beside_trained_cells_and_once(
+    alone: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(alone.out, tmp_path / "copy")
+    small = ("--set", "tuning.batch=5", "--set", "tuning.pruning=false")
+    words = ("--models", "VAE", *WORDS[2:], *small)
+    assert run_tiny(tmp_path / "copy", *words, epochs=1).status == 0
+    copy = Store(tmp_path / "copy", create=False)
+    said = bench("report", "--section", "searches", "--format", "csv", "--out", copy.out)
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert sorted(row["model"] for row in rows) == ["CP", "VAE"]
+    drawn = list(histories(Source(copy, copy.rows())))
+    assert sorted(drawing.models for drawing in drawn) == [("CP",), ("VAE",)]
+    bounds = bench("report", "--section", "bounds", "--out", copy.out).out
+    assert "CP" not in bounds  # what was not trained has no bound
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"cell": "x"}', '{"cell": 3, "dataset": []}'])
+def test_a_damaged_description_of_a_search_costs_it_alone(
+    alone: Store, tmp_path: Path, content: str
+) -> None:
+    shutil.copytree(alone.out, tmp_path / "copy")
+    copy = Store(tmp_path / "copy", create=False)
+    first = next(row for row in searched_rows(copy) if row["model"] == "CP")
+    (copy.folder(first["cell"]) / SEARCHED).write_text(content)
+    said = bench("report", "--section", "searches", "--format", "csv", "--out", copy.out)
+    assert [row["model"] for row in csv.DictReader(io.StringIO(said.out))] == ["VAE"]

@@ -16,7 +16,8 @@ from rich.console import Console
 from bench.report.columns import Column, Section
 from bench.report.sections import SECTIONS
 from bench.report.summary import AVERAGED, Line, summarise
-from bench.report.tables import to_csv, to_markdown, to_terminal
+from bench.report.tables import to_csv, to_markdown
+from bench.report.tables_terminal import to_terminal
 from fabricated import empty, put, put_model, row
 from runs import Ended, bench
 

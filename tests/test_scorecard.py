@@ -128,6 +128,32 @@ def test_several_tests_of_a_claim_are_adjusted() -> None:
     assert conclude(claim, [one, replace(other, paper=False)]).verdict == TRUE
 
 
+def marks(found: Verdict) -> list[str]:
+    return [said.rpartition(" ")[2] for said in found.numbers.split("; ")]
+
+
+def test_a_mark_says_what_the_verdict_takes_its_test_to_say() -> None:
+    claim = Claim("k", "c", "s", "t", lambda _: [])
+    counts = Finding("mnist K=10", True, numbers="-1", p=0.03, favours=True, seeds=3)
+    ours = replace(counts, place="digits K=10", paper=False, p=0.04)
+    others = replace(counts, place="mnist K=150", p=0.04)
+    for aside in (ours, replace(others, other="epochs 20"), replace(others, seeds=1)):
+        for favours, outcome, mark in ((True, TRUE, "yes"), (False, FALSE, "no")):
+            tests = [replace(test, favours=favours) for test in (counts, aside)]
+            found = conclude(claim, tests)
+            assert (found.here, marks(found)) == (outcome, [mark, mark])
+            # A place of the paper's that does not count leaves the claim open.
+            assert found.verdict == (OPEN if favours and aside.paper else outcome)
+    found = conclude(claim, [counts, *(replace(ours, place=f"digits K={k}") for k in (2, 3))])
+    assert (found.verdict, found.here, marks(found)) == (TRUE, OPEN, ["yes", "?", "?"])
+
+
+def test_the_families_of_the_marks_are_explained(store: Store) -> None:
+    assert "The tests that the verdict counts are one family" in as_table([]).caption
+    ended = bench("report", "--scorecard", "--out", store.out)
+    assert "The tests that the verdict counts are one family" in " ".join(ended.out.split())
+
+
 def test_counts_that_agree_by_chance_are_not_certain(tmp_path: Path) -> None:
     store = empty(tmp_path)
     for model, marked in (("CP", 9), ("INDq", 10), ("INDp", 10), ("INDqp", 10)):

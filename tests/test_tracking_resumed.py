@@ -11,6 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from bench.burial import Burials
 from bench.cells import ELSEWHERE
 from bench.recorder import Recorder
 from bench.store import Store
@@ -103,3 +104,25 @@ def test_a_cell_that_is_found_finished_is_the_runs_own_if_it_was_heard_training(
     ((status, told),) = ended
     assert status == ("FINISHED" if heard else "KILLED")
     assert ("folder" in told) == heard
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("heard", [True, False], ids=["trained here", "waited for"])
+def test_a_worker_that_dies_over_a_finished_cell_tracks_it_if_it_was_heard_training(
+    tmp_path: Path, heard: bool, fresh: bool
+) -> None:
+    """It had written the row and not told of it, or had waited for another run to train it."""
+    store, (cell,) = Store(tmp_path), plan_of(models=["VAE"]).cells
+    ended: list[tuple[str, dict[str, Any]]] = []
+    run = SimpleNamespace(epochs=0, finish=lambda status, *_, **told: ended.append((status, told)))
+    recorder = Recorder(Mock(), Mock(), store, {}, {}, Mock())
+    recorder.runs[cell.id] = cast(CellRun, run)
+    burials = Burials([cell], store, fresh=fresh, search_only=False)
+    if heard:
+        recorder.phase(cell, "train")
+    store.finish(cell, {"status": "ok", "reason": "", "nelbo": 1.0})
+    recorder.ended(cell, burials.bury(cell, "its worker process ended"))
+    ((status, told),) = ended
+    assert status == ("FINISHED" if heard else "KILLED")
+    assert ("folder" in told) == heard
+    assert ELSEWHERE not in (store.row(cell.id) or {})

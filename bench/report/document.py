@@ -6,7 +6,7 @@ import csv
 import io
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
@@ -19,12 +19,14 @@ from bench.report.latex import to_latex
 from bench.report.papertables import KINDS, Table
 from bench.report.papertables.collection import of_lines
 from bench.report.protocols import choose_settings
+from bench.report.search_lines import ALONE, search_lines
 from bench.report.sections import LABELS, SECTIONS
 from bench.report.summary import Line, summarise
-from bench.report.tables import FORMATS, as_tables, to_terminal
+from bench.report.tables import FORMATS, as_tables
+from bench.report.tables_terminal import to_terminal
 from bench.store import Row, Store
 
-__all__ = ["Choice", "chosen_rows", "show"]
+__all__ = ["Choice", "chosen_lines", "chosen_rows", "show"]
 
 LABEL_LINES = 12
 """With more lines than this the labels' tables are left out unless they are asked for."""
@@ -65,8 +67,9 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
     for key in choice.sections:
         if key not in keys:
             raise unknown("section", key, keys)
-    rows = choose_settings(store, rows, choice.settings)
-    lines = _chosen(summarise(rows), choice)
+    lines, alone = chosen_lines(store, rows, choice)
+    if alone and not lines and not choice.sections:  # nothing was trained: it is all that there is
+        choice = replace(choice, sections=("searches",))
     mark_best(lines, store)
     sections = [s for s in SECTIONS if not choice.sections or s.key in choice.sections]
     finished = [line for line in lines if line.cells]
@@ -76,7 +79,7 @@ def show(store: Store, rows: Sequence[Row], choice: Choice, format_: str, consol
     kinds = [kind for kind in KINDS if kind in choice.sections]
     if not choice.sections and format_ != "csv":
         kinds = ["table3", "searches"] if format_ == "terminal" else list(KINDS)
-    papers = of_lines(store, lines, kinds)
+    papers = of_lines(store, lines, kinds, alone)
     if not choice.sections and format_ == "terminal":  # of other data it repeats the first section
         papers = [t for t in papers if any(r.get("published", True) for r in t.records)]
     empty = [s.key for s in sections if choice.sections and not s.lines(lines)]
@@ -169,14 +172,34 @@ def _chosen(lines: list[Line], choice: Choice) -> list[Line]:
     ]
 
 
+def chosen_lines(
+    store: Store, rows: Sequence[Row], choice: Choice
+) -> tuple[list[Line], list[Line]]:
+    """The lines of the chosen models, datasets and settings, and those that were only searched for.
+
+    Args:
+        store: where the cells' files are.
+        rows: of the store.
+        choice: what of it; with settings, which are those of trained cells, no search alone.
+
+    Raises:
+        UsageError: an unknown model, dataset or setting.
+    """
+    rows = choose_settings(store, rows, choice.settings)
+    alone = [] if choice.settings else search_lines(store)
+    named = _chosen([*summarise(rows), *alone], choice)
+    apart = [line for line in named if ALONE in line.marks]
+    return [line for line in named if ALONE not in line.marks], apart
+
+
 def chosen_rows(store: Store, rows: Sequence[Row], choice: Choice) -> list[Row]:
     """The rows of the chosen models, datasets and settings.
 
     Raises:
         UsageError: an unknown model, dataset or setting.
     """
-    rows = choose_settings(store, rows, choice.settings)
-    cells = {cell for line in _chosen(summarise(rows), choice) for cell in line.cells}
+    lines, _ = chosen_lines(store, rows, choice)
+    cells = {cell for line in lines for cell in line.cells}
     return [row for row in rows if row["cell"] in cells]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.best_file import budget_text, read_search, settings_text
+from bench.best_file import SEARCHED, budget_text, read_search, settings_text
 from bench.files import read_json
 from bench.report.summary import Line
 from bench.report.table import Table
@@ -148,7 +148,7 @@ def _record(one: Search) -> dict[str, Any]:
 
 def _allowed(folder: Path) -> tuple[str, int | None]:
     """The budget of a cell's search in words, and its number of trials."""
-    settings = read_json(folder / "config.json") or {}
+    settings = read_json(folder / "config.json") or read_json(folder / SEARCHED) or {}
     try:
         tuning = settings["tuning"]
         return budget_text(tuning, settings["training"]["epochs"]), int(tuning["trials"])

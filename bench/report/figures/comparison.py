@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.report.figures.colours import PATTERNS, TERMS, colour, dash, marker
 from bench.report.figures.source import Drawing, Source, System
+from bench.report.figures.stored import Likelihood
 from bench.report.figures.style import WIDTH, axes_grid
 from bench.report.summary import Value
 
@@ -154,20 +155,25 @@ def decomposition(source: Source) -> Iterator[Drawing]:
         )
 
 
-def bounds_by_samples(source: Source, system: System, section: str) -> dict[int, float]:
-    """S to the importance-weighted bound at S, as a cost, mean over seeds."""
+def bounds_by_samples(source: Source, system: System) -> dict[int, float]:
+    """S to the importance-weighted bound at S, as a cost, mean over the seeds that have any."""
     found: dict[int, list[float]] = {}
+    known = 0
     for cell in system.cells:
-        for point in source.json(cell, "likelihood").get(section, {}).get("by_samples", []):
-            found.setdefault(int(point["samples"]), []).append(-float(point["bound"]))
-    whole = {s: values for s, values in found.items() if len(values) == len(system.cells)}
+        sampled = source.read(cell, Likelihood).sampled
+        if sampled is None or not sampled.by_samples:  # a damaged file costs its own seed alone
+            continue
+        known += 1
+        for point in sampled.by_samples:
+            found.setdefault(point.samples, []).append(-point.bound)
+    whole = {s: values for s, values in found.items() if len(values) == known}
     return {samples: float(np.mean(values)) for samples, values in sorted(whole.items())}
 
 
 def convergence(source: Source) -> Iterator[Drawing]:
     """The bound at more and more samples, one figure a dataset with a panel for each K."""
     for dataset in source.datasets:
-        curves = [(s, bounds_by_samples(source, s, "sampled")) for s in source.on(dataset)]
+        curves = [(s, bounds_by_samples(source, s)) for s in source.on(dataset)]
         curves = [(system, curve) for system, curve in curves if len(curve) > 1]
         if not curves:
             continue

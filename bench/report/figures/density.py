@@ -12,6 +12,7 @@ from bench.evaluation.component_sampling import given_component
 from bench.report.figures.colours import colour
 from bench.report.figures.samples import marginal
 from bench.report.figures.source import Drawing, Source, System, noise, of_cell
+from bench.report.figures.stored import Density
 from bench.report.figures.style import SIZES, panels
 from bench.sampling import draw_pictures
 
@@ -34,11 +35,11 @@ VISIBLE = 1e-3  # of the true density's maximum
 
 def truth_of(source: Source, system: System) -> tuple[Array, Array] | None:
     """Grid and true density of a system's dataset, (G,) each; None where it is not known."""
-    details = source.json(system.cell, "density")
-    if "truth" not in details:
+    found = source.read(system.cell, Density)
+    if found.truth is None or found.curves is None:
         return None
-    low, high, count = details["truth"]["grid"]
-    return np.linspace(low, high, count), np.asarray(details["curves"]["true"], dtype=np.float64)
+    low, high, count = found.truth.grid
+    return np.linspace(low, high, int(count)), np.asarray(found.curves.true, dtype=np.float64)
 
 
 def generated(source: Source, system: System, count: int = SAMPLES) -> Array:

@@ -16,6 +16,7 @@ from bench.evaluation.responsibilities import posterior_means, prior_mixture
 from bench.model import Model
 from bench.report.figures.colours import MARKERS
 from bench.report.figures.source import Drawing, Source, System, of_cell
+from bench.report.figures.stored import Described
 from bench.report.figures.style import axes_grid
 
 __all__ = ["LatentMap", "map_latents", "maps"]
@@ -101,7 +102,7 @@ def maps(source: Source) -> Iterator[Drawing]:
     """One map a trained model."""
     for system in source.systems:
         kept = source.examples(system)
-        size = source.json(system.cell, "config").get("model", {}).get("latent_dim", 1)
+        size = source.read(system.cell, Described).model.latent_dim
         if kept is None or size < 2:
             continue
 

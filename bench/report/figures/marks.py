@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import __version__
 from bench.discovery import PluginInfo
 from bench.report.figures.source import Drawing
+from bench.report.search_lines import searched_rows
 from bench.store import Row, Store
 
 __all__ = ["Marks"]
@@ -29,7 +30,7 @@ class Marks:
 
     def __init__(self, store: Store, rows: Sequence[Row]) -> None:
         self._store = store
-        self._rows = {str(row["cell"]): row for row in rows}
+        self._rows = {str(row["cell"]): row for row in (*searched_rows(store), *rows)}
         self._cells: dict[str, str] = {}
         self._files: dict[Path, str] = {}
 

@@ -14,6 +14,7 @@ from bench.evaluation.component_sampling import given_component
 from bench.joint import Draw
 from bench.model import Model, category_of
 from bench.report.figures.source import Drawing, Source, System, noise, of_cell
+from bench.report.figures.stored import Described, Generation
 from bench.report.figures.style import axes_grid, blocks, montage, show_montage, titled_blocks
 from bench.sampling import draw_pictures, with_categories
 
@@ -27,8 +28,8 @@ OF_EACH = 9
 
 def shape_of(source: Source, system: System) -> tuple[int, int] | None:
     """Height and width of a system's data; None where they are no pictures in grey."""
-    recipe = source.json(system.cell, "config").get("recipe")
-    return image_shape(tuple(recipe["event_shape"])) if recipe else None
+    recipe = source.read(system.cell, Described).recipe
+    return None if recipe is None else image_shape(tuple(recipe.event_shape))
 
 
 def marginal(source: Source, system: System, count: int, stream: str = "marginal") -> Pictures:
@@ -175,8 +176,8 @@ def by_label(source: Source) -> Iterator[Drawing]:
     """Samples for a label through the categories that hold it, one figure a trained model."""
     for system in source.systems:
         shape = shape_of(source, system)
-        pictures = source.json(system.cell, "generation").get("pictures", {})
-        labels: dict[str, list[int]] = pictures.get("labels.png", {})
+        pictures = source.read(system.cell, Generation).pictures
+        labels = {} if pictures is None else pictures.labels
         if shape is None or not labels:
             continue
 

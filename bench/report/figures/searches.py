@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from bench.report.figures.source import Drawing, Source
+from bench.report.search_lines import search_lines
 from bench.report.searches import Search, find_searches
 from bench.spaces import Choice, Float, Range
 from bench.tuning.figures import bars, history, slices
@@ -55,7 +56,8 @@ def over_settings(source: Source) -> Iterator[Drawing]:
 
 
 def _searches(source: Source) -> list[Search]:
-    return find_searches(source.store, [system.line for system in source.systems])
+    lines = [system.line for system in source.systems]
+    return find_searches(source.store, [*lines, *search_lines(source.store)])
 
 
 def _drawing(one: Search, kind: str, title: str, caption: str, draw: Callable[[], Any]) -> Drawing:

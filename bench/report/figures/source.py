@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.errors import first_line
 from bench.evaluation.kept_examples import Kept, kept_examples
+from bench.history import history_columns
 from bench.registry import Registry
+from bench.report.figures.stored import Categories, Kind, read_stored
 from bench.report.summary import Line, summarise
 from bench.store import Row, Store
 
@@ -122,7 +121,8 @@ class Source:
     Attributes:
         systems: of the finished cells, in one order for every figure.
         drawn: what systems have generated: by stream of noise, cell and number.
-        damaged: files that were found unreadable, as ``cell/name``, each with the reason.
+        damaged: files that were found unreadable or of another structure, as ``cell/name``, each
+            with the reason.
     """
 
     store: Store
@@ -158,38 +158,30 @@ class Source:
         """Every K on a dataset."""
         return sorted({s.components for s in self.on(dataset) if s.components is not None})
 
-    def json(self, cell: str, name: str) -> dict[str, Any]:
-        """A JSON file of a cell; empty where there is none, or a damaged one."""
-        path = self.store.folder(cell) / f"{name}.json"
+    def read(self, cell: str, kind: type[Kind]) -> Kind:
+        """A JSON file of a cell; one with nothing in it where there is none, or a damaged one."""
+        path = self.store.folder(cell) / kind.file
         try:
-            found = json.loads(path.read_text())
+            return read_stored(kind, path.read_bytes())
         except OSError:
-            return {}
+            return kind()
         except ValueError as error:
-            return self._is_damaged(path, f"it is no JSON ({first_line(error)})")
-        if not isinstance(found, dict):
-            return self._is_damaged(path, f"expected a JSON object, found {type(found).__name__}")
-        return found
+            self._is_damaged(path, str(error))
+            return kind()
 
     def history(self, cell: str) -> dict[str, list[float]]:
         """The columns of a cell's history.csv; empty where there is none, or a damaged one."""
         path = self.store.folder(cell) / "history.csv"
         try:
-            with path.open(newline="") as stream:
-                rows = list(csv.DictReader(stream))
-            found = {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
+            return history_columns(path, HISTORY)
         except OSError:
             return {}
-        except (ValueError, TypeError, csv.Error) as error:  # cut off in a row, or bytes of others
-            return self._is_damaged(path, f"it is no table of numbers ({first_line(error)})")
-        missing = [name for name in HISTORY if name not in found]
-        if missing:
-            return self._is_damaged(path, f"expected rows with {', '.join(HISTORY)}, found none")
-        return found
+        except ValueError as error:
+            self._is_damaged(path, str(error))
+            return {}
 
-    def _is_damaged(self, path: Path, why: str) -> dict[str, Any]:
+    def _is_damaged(self, path: Path, why: str) -> None:
         self.damaged[f"{path.parent.name}/{path.name}"] = why
-        return {}
 
     @cached_property
     def _registry(self) -> Registry:
@@ -216,7 +208,7 @@ class Source:
 
     def usage(self, cell: str) -> np.ndarray[Any, Any] | None:
         """q(c) over the training set, or the use of the prior's components, shape (K,)."""
-        found = self.json(cell, "categories").get("train_category_probabilities")
+        found = self.read(cell, Categories).train_category_probabilities
         return None if found is None else np.asarray(found, dtype=np.float64)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.report.figures.colours import colour
 from bench.report.figures.source import Drawing, Source, System, of_cell
+from bench.report.figures.stored import Categories
 from bench.report.figures.style import axes_grid, panels
 
 __all__ = ["bars", "by_label", "order_of"]
@@ -65,10 +66,10 @@ def order_of(shares: Array) -> NDArray[np.intp]:
 def by_label(source: Source) -> Iterator[Drawing]:
     """A heat map a trained model."""
     for system in source.systems:
-        found = source.json(system.cell, "categories").get("label_categories")
-        if not found or len(found["labels"]) < 2:
+        found = source.read(system.cell, Categories).label_categories
+        if found is None or len(found.labels) < 2:
             continue
-        names, shares = found["labels"], np.asarray(found["shares"], dtype=np.float64)
+        names, shares = found.labels, np.asarray(found.shares, dtype=np.float64)
 
         def draw(names: list[str] = names, shares: Array = shares) -> Any:
             order = order_of(shares)

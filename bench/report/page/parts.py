@@ -65,7 +65,8 @@ def make_parts(store: Store, rows: Sequence[Row], notice: Notice) -> Parts:
     return Parts(
         figures=_made("bench.report.figures", "make_figures", notice, store, rows, notice),
         tables=_made("bench.report.papertables", "tables", notice, store, rows),
-        scorecard=_made("bench.report.scorecard", "judge", notice, store, rows),
+        # Of searches alone it would say 25 times that nothing can be told.
+        scorecard=_made("bench.report.scorecard", "judge", notice, store, rows) if rows else (),
     )
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from bench.report.best import BEST
 from bench.report.columns import Column, Section, number
 from bench.report.sections import BOUNDS, SECTIONS
+from bench.report.shown import remarks_of, shown_of
 from bench.report.summary import Line, Value
-from bench.report.tables import remarks_of, shown_of
 
 __all__ = [
     "Datum", "Head", "SectionView", "Table", "cell_columns", "datum", "head", "view",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.report.papertables.assumptions import table_1
 from bench.report.papertables.bounds import table_3
 from bench.report.papertables.toplists import table_2
+from bench.report.search_lines import search_lines
 from bench.report.searches import searches_table
 from bench.report.summary import Line, Row, summarise
 from bench.report.table import Table
@@ -30,11 +31,20 @@ def tables(store: Store, rows: Sequence[Row]) -> list[Table]:
         store: where the cells' files are.
         rows: of the store.
     """
-    return of_lines(store, summarise(rows), tuple(KINDS))
+    return of_lines(store, summarise(rows), tuple(KINDS), search_lines(store))
 
 
-def of_lines(store: Store, lines: Sequence[Line], kinds: Sequence[str]) -> list[Table]:
-    """Those of ``kinds`` for lines of :func:`bench.report.summary.summarise`."""
+def of_lines(
+    store: Store, lines: Sequence[Line], kinds: Sequence[str], alone: Sequence[Line] = ()
+) -> list[Table]:
+    """Those of ``kinds``.
+
+    Args:
+        store: where the cells' files are.
+        lines: of :func:`bench.report.summary.summarise`.
+        kinds: names of tables.
+        alone: of cells that were only searched for, for the table of searches.
+    """
     found: list[Table] = []
     if "table1" in kinds:
         found += table_1(lines)
@@ -43,5 +53,5 @@ def of_lines(store: Store, lines: Sequence[Line], kinds: Sequence[str]) -> list[
     if "table3" in kinds:
         found += table_3(lines)
     if "searches" in kinds:
-        found += searches_table(store, lines)
+        found += searches_table(store, [*lines, *alone])
     return found

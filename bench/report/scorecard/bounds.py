@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from bench.report.papertables.published import COLUMNS, SYSTEMS, UNSIZED, published
 from bench.report.scorecard.evidence import Evidence, Missing, Place, place_name
-from bench.report.scorecard.verdict import Claim, Finding, about, estimated
+from bench.report.scorecard.verdict import HOLM, Claim, Finding, about, estimated
 from bench.report.statistics import Estimate, estimate
 
 __all__ = ["BOUNDS"]
@@ -16,7 +16,7 @@ __all__ = ["BOUNDS"]
 PAIRED = (
     "NELBO, paired over the test examples; over seeds and examples where both have several seeds "
     "(then about the training procedures), else about these trained models; 95% intervals in nats; "
-    "Holm over the claim's tests"
+    f"{HOLM}"
 )
 
 MATCH = 0.5

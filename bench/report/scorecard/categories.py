@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.report.papertables.published import COLUMNS
 from bench.report.scorecard.evidence import Evidence, Measure, Missing, Place, place_name
-from bench.report.scorecard.verdict import Claim, Finding, about, estimated
+from bench.report.scorecard.verdict import HOLM, Claim, Finding, about, estimated
 from bench.report.seedtests import above, contrast
 from bench.store import Row
 
@@ -22,8 +22,8 @@ CATEGORICAL = ("CP", *RIVALS)
 
 OVER_SEEDS = (
     "Welch's t test over training seeds, with the error of the measurement added; with one seed a "
-    "side, by that error alone (then about these trained models); 95% intervals; Holm over the "
-    "claim's tests"
+    "side, by that error alone (then about these trained models); 95% intervals; "
+    f"{HOLM}"
 )
 COUNTED = 0.5
 """Seeds that agree in a count may still differ by what rounding hides."""
@@ -160,7 +160,7 @@ CATEGORIES = (
         'section 6.2, Tables 2 and A1, of INDp and INDqp Figure 12: they "use the same categories '
         '[...] in more than one label"',
         "difference of the places whose category is in several lists: Welch's t test over training "
-        "seeds (one seed has no error); Holm over the claim's tests",
+        f"seeds (one seed has no error); {HOLM}",
         against(RIVALS, BY_LABEL, number("top_marked"), "the top-five lists", lower=True,
                 digits=1, least_sd=COUNTED),
         "Published: 8 places of CP and 43 of INDq (Table 2), 2 and 19 (A1). Picks at random from "
@@ -182,7 +182,7 @@ CATEGORIES = (
         "section 6.2, Figures 14 to 16: they collapse to "
         '"generating examples only from a few digits (items, symbols)"',
         "effective number of labels of a model's samples, minus half of the labels, below 0: t "
-        "test over training seeds, or with one seed over its samples; Holm over the claim's tests",
+        f"test over training seeds, or with one seed over its samples; {HOLM}",
         few_labels,
         "Few is read as less than half. The paper has pictures of it and no number.",
     ),
@@ -190,7 +190,7 @@ CATEGORIES = (
         "relaxed-flatters", "The relaxed objective flatters the bound",
         "not in the paper: the released code reports it as the bound (docs/reproduction.md)",
         "NELBO minus the relaxed objective, above 0, in nats: t test over training seeds, or with "
-        "one seed paired over the test examples; Holm over the claim's tests",
+        f"one seed paired over the test examples; {HOLM}",
         relaxed_flatters,
     ),
 )  # fmt: skip

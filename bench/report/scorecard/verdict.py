@@ -11,7 +11,7 @@ from bench.report.bootstrap import LEVEL
 from bench.report.scorecard.evidence import Evidence, Group
 from bench.report.statistics import Estimate, holm
 
-__all__ = ["Claim", "Finding", "Outcome", "Verdict", "about", "conclude", "estimated"]
+__all__ = ["HOLM", "Claim", "Finding", "Outcome", "Verdict", "about", "conclude", "estimated"]
 
 Outcome = Literal["holds", "does not hold", "cannot be told"]
 
@@ -19,6 +19,8 @@ HOLDS: Outcome = "holds"
 FAILS: Outcome = "does not hold"
 UNKNOWN: Outcome = "cannot be told"
 RELEASED = "the released code's choices"
+HOLM = "Holm over the tests that the claim's verdict counts, and over its others apart"
+"""How the p values of a claim are adjusted."""
 SINGLE = "one training seed on a side; the claim is about systems, and takes at least two"
 PAIR = "two training seeds on a side: up to 13% of true nulls may be rejected, not 5%"
 MARKS = {HOLDS: "yes", FAILS: "no", UNKNOWN: "?"}
@@ -143,9 +145,11 @@ def conclude(claim: Claim, tests: Sequence[Finding], passed_over: Sequence[str] 
     """The verdict of a claim that has to hold in every one of its tests.
 
     It holds where all tests speak for it, and does not hold where one speaks against it; a test
-    speaks where its p value, adjusted by Holm for the number of tests of the claim, is below 5%.
+    speaks where its p value, adjusted by Holm for the number of tests of its family, is below 5%.
     All else, a place without cells too, cannot be told. Cells that were not trained by the protocol
-    that is judged, and models with one training seed, count for ``here`` alone.
+    that is judged, and models with one training seed, count for ``here`` alone. So the tests that
+    the verdict counts are one family, and all others a second: a test has one answer, which is
+    shown behind its estimate, and which the verdict and ``here`` are made of.
 
     Args:
         claim: what is tested.
@@ -153,13 +157,13 @@ def conclude(claim: Claim, tests: Sequence[Finding], passed_over: Sequence[str] 
         passed_over: settings of the same models that were not judged.
     """
     tested = [test for test in tests if test.p is not None]
-    answers = dict(zip(map(id, tested), _answers(tested), strict=True))
-    theirs = [test for test in tests if test.paper]
-    counting = [
-        test for test in theirs if test.p is not None and not test.other and test.seeds != 1
-    ]
-    open_: list[Outcome] = [UNKNOWN] * (len(theirs) - len(counting))
-    overall = _all([*_answers(counting), *open_])
+    counting = [test for test in tested if test.paper and not test.other and test.seeds != 1]
+    counted = set(map(id, counting))
+    left = [test for test in tested if id(test) not in counted]
+    # What else was run must not change what the verdict takes a test to say.
+    answers = _answers(counting) | _answers(left)
+    open_ = [UNKNOWN for test in tests if test.paper and id(test) not in counted]
+    overall = _all([*(answers[place] for place in counted), *open_])
     here = _all(list(answers.values()))
     detail = [] if not claim.remark else [claim.remark]
     if missing := _listed(tests, lambda test: test.missing if test.p is None else ""):
@@ -190,12 +194,13 @@ def conclude(claim: Claim, tests: Sequence[Finding], passed_over: Sequence[str] 
     )
 
 
-def _answers(tested: Sequence[Finding]) -> list[Outcome]:
-    adjusted = holm([1.0 if test.p is None else test.p for test in tested])
-    return [
-        UNKNOWN if p >= LEVEL else HOLDS if test.favours else FAILS
-        for test, p in zip(tested, adjusted, strict=True)
-    ]
+def _answers(family: Sequence[Finding]) -> dict[int, Outcome]:
+    """What each test of one family says, by its id."""
+    adjusted = holm([1.0 if test.p is None else test.p for test in family])
+    return {
+        id(test): UNKNOWN if p >= LEVEL else HOLDS if test.favours else FAILS
+        for test, p in zip(family, adjusted, strict=True)
+    }
 
 
 def _all(answers: Sequence[Outcome]) -> Outcome:
