@@ -189,7 +189,7 @@ def _trials(folder: Path) -> list[TrialRecord]:
             row["state"],  # type: ignore[arg-type]
             row["reason"],
             int(row["epochs"]),
-            int(row["repeats"]) if row["repeats"] else None,
+            int(row["repeats"]) if row.get("repeats") else None,
         )
         for row in rows
     ]
