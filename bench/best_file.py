@@ -21,6 +21,7 @@ __all__ = [
     "keep_searched",
     "read_search",
     "settings_text",
+    "with_error",
     "write_best",
 ]
 
@@ -99,6 +100,11 @@ def read_search(store: Store, cell_id: str) -> dict[str, Any] | None:
 def settings_text(values: Mapping[str, Any]) -> str:
     """Settings in a line."""
     return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
+
+
+def with_error(value: float, error: float | None) -> str:
+    """A bound in nats, with its standard error where that is known."""
+    return f"{value:.2f}" if error is None else f"{value:.2f} ± {error:.2f}"
 
 
 def _short(value: Any) -> str:

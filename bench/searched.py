@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from bench.best_file import budget_of, read_search, settings_text
+from bench.best_file import budget_of, read_search, settings_text, with_error
 from bench.grid import Cell
 from bench.searching import study_name
 from bench.store import Row, Store
@@ -53,7 +53,7 @@ def show(found: Found, console: Console) -> None:
         size = best.get("components", "") if chosen else cell.components
         settings = settings_text(best)
         ended = [str(row.get(f"trials_{state}", "")) for state in ("complete", "pruned", "failed")]
-        bound = f"{row['validation_bound']:.2f}" if best else ""
+        bound = with_error(row["validation_bound"], row.get("validation_bound_se")) if best else ""
         name = cell.model or f"{cell.prior} x {cell.posterior}"
         ended.append(str(row.get("repeats", "")))
         spent = str(row.get("trial_epochs", ""))

@@ -58,6 +58,8 @@ def find_best(cell: Cell, workshop: Workshop, store: Store, events: Events) -> F
     for state in ("complete", "pruned", "failed"):
         facts[f"trials_{state}"] = result.count(state)
     facts["repeats"] = len(result.repeats)
+    if result.error is not None:
+        facts["validation_bound_se"] = result.error
     files = study_files(result, space_of(cell, workshop))
     facts_file = {"best": result.best, **facts, "study": study_name(cell)}
     files[SEARCH] = (json.dumps(facts_file, indent=1) + "\n").encode()

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.config_sections import TRIAL_SEEDS
@@ -137,6 +138,8 @@ def test_where_luck_decides_the_repeats_choose_better(tmp_path: Path) -> None:
     values = [one.value for one in chosen if one.value is not None]
     assert len(values) == 8
     assert found.value == pytest.approx(statistics.fmean(values))
+    assert found.error == pytest.approx(float(np.std(values, ddof=1)) / 8**0.5)
+    assert result.error is None
     assert found.epochs == result.epochs + 24 * 5
 
 
@@ -224,9 +227,15 @@ def test_a_tuned_run_trains_its_finalists_again(
     assert found["best"]["training.learning_rate"] == float(chosen)
     assert found["validation_bound"] == pytest.approx(means[chosen], abs=1e-12)
     assert found["repeats"] == 4
+    two = [
+        float(row["validation_bound"]) for row in repeats if row["training.learning_rate"] == chosen
+    ]
+    assert found["validation_bound_se"] == pytest.approx(abs(two[0] - two[1]) / 2)
+    assert f"{found['validation_bound']:.2f} ± {found['validation_bound_se']:.2f}" in said
     report = bench("report", "--out", tmp_path, "--section", "searches", "--format", "csv")
     (row,) = csv.DictReader(report.out.splitlines())
     assert (row["repeats"], float(row["validation_bound"])) == ("4", found["validation_bound"])
+    assert float(row["validation_bound_se"]) == found["validation_bound_se"]
     assert int(row["trial_epochs"]) == sum(int(row["epochs"]) for row in rows)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.best_file import SEARCHED, budget_text, read_search, settings_text
+from bench.best_file import SEARCHED, budget_text, read_search, settings_text, with_error
 from bench.files import read_json
 from bench.report.summary import Line
 from bench.report.table import Table
@@ -104,9 +104,9 @@ def searches_table(store: Store, lines: Sequence[Line]) -> list[Table]:
             "The searches and their budgets",
             "Bound: the best validation bound in nats, higher is better. It is valid, and neither "
             "labels nor test data were read. Chosen settings are trained again on fresh seeds, "
-            "and only these are reported. Again: how often finalists were trained "
-            "again on further trial seeds; the bound is then the mean of that for the chosen one. "
-            "Epochs: of all these together. "
+            "and only these are reported. Again: how often finalists were trained again on further "
+            "trial seeds; the bound is then the mean of that for the chosen one, ± its standard "
+            "error over seeds. Epochs: of all these together. "
             + (f"Budget, {same}: {said}." if said else "The budgets are not known."),
             ["search", "done", "pruned", "failed", "again", "epochs", "bound", "chosen"],
             [_row(one) for one in searches],
@@ -125,7 +125,7 @@ def _row(one: Search) -> list[str]:
         *states,
         str(len(result.repeats)),
         str(result.epochs),
-        f"{result.value:.2f}",
+        with_error(result.value, result.error),
         settings_text(result.best),
     ]
 
@@ -141,6 +141,7 @@ def _record(one: Search) -> dict[str, Any]:
         "repeats": len(result.repeats),
         "trial_epochs": result.epochs,
         "validation_bound": result.value,
+        "validation_bound_se": result.error,
         "budget": one.budget,
         "chosen": " ".join(f"{name}={value}" for name, value in result.best.items()),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -119,6 +121,13 @@ class TuningResult:
     value: float
     trials: list[TrialRecord]
     repeats: list[TrialRecord] = field(default_factory=list)
+
+    @property
+    def error(self) -> float | None:
+        """The standard error of ``value`` over training seeds; None where it is one training's."""
+        again = [one.value for one in self.repeats if one.params == self.best]
+        values = [value for value in again if value is not None]
+        return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
     def count(self, state: str) -> int:
         """How many trials of the search ended so."""
