@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,6 +22,7 @@ from bench.errors import BenchError, Interrupted
 from bench.grid import Cell
 from bench.products import choose_kernels
 from bench.training import ReplicaTrainer
+from bench.trial_bound import trial_bound
 from bench.tuning.records import Proposal, Standing
 from bench.workshop import Workshop
 
@@ -28,7 +30,7 @@ OnEpoch = Callable[[int, Epoch], None]
 
 
 class Trials:
-    """The objective of a search: the best validation bound that each setting reaches.
+    """The objective of a search: the validation bound at the best epoch of each setting.
 
     Args:
         cell: whose settings are searched.
@@ -225,13 +227,7 @@ class Together:
         if trainer.number > max(begun, self._saved) and self.pace.affords():
             self._save(trainer)
         return {
-            replica.seed - TRIAL_SEEDS: Standing(
-                replica.progress.best_bound,
-                replica.progress.epoch,
-                replica.finished(),
-                replica.progress.failure,
-            )
-            for replica in trainer.replicas
+            replica.seed - TRIAL_SEEDS: _standing(replica, trainer) for replica in trainer.replicas
         }
 
     def _save(self, trainer: ReplicaTrainer) -> None:
@@ -257,6 +253,14 @@ class Together:
         made = ReplicaTrainer(replicas, pixels, mode, self.checkpoint, kernels=kernels, owner=owner)
         self._saved = made.number
         return made
+
+
+def _standing(replica: Replica, trainer: ReplicaTrainer) -> Standing:
+    progress, bound = replica.progress, -math.inf
+    if replica.best and not progress.failure and not progress.dropped:
+        x = trainer.pixels.validation
+        bound = trial_bound(replica.model, replica.best, x, trainer.kernels)
+    return Standing(bound, progress.epoch, replica.finished(), progress.failure)
 
 
 def _failure(error: Exception) -> TrainingFailed:

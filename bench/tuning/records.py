@@ -22,7 +22,7 @@ class Standing:
     """How far a trial has come.
 
     Attributes:
-        bound: the best valid validation bound so far, mean nats a datum.
+        bound: the valid validation bound at the best epoch so far, mean nats a datum.
         epochs: how many it has trained.
         ended: whether it has stopped by itself.
         failure: why it has no value; empty where it has one.

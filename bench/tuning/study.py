@@ -43,7 +43,7 @@ RESTARTS = "restarts"  # how often it has started over; what was drawn before no
 RUNS = "runs"  # the runs that have taken part: each starts it over once at most
 FACTS = "facts"  # what has to stay as it was when the search began
 
-FORMAT = 4  # of the attributes, and raised when an unchanged search finds other numbers
+FORMAT = 5  # of the attributes, and raised when an unchanged search finds other numbers
 
 
 class Slots:
