@@ -68,10 +68,13 @@ class Owner:
     ) -> None:
         self._ended.set()
         self._thread.join(timeout=BEAT)
-        with suppress(Exception):  # others then find out by themselves
+        try:
             self.study.set_user_attr(PREFIX + self.name, {})
-        self._lock.release()
-        self.path.unlink(missing_ok=True)
+        except Exception:  # others then find out by the file, which nobody locks any more
+            self._lock.release()
+        else:
+            self._lock.release()
+            self.path.unlink(missing_ok=True)
 
     def alive(self, name: str, attributes: dict[str, Any]) -> bool:
         """Whether the process of that name may still be at work.

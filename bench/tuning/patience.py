@@ -58,17 +58,35 @@ class StorageAway(BenchError):
     """A study's place has not answered for as long as it is waited for."""
 
 
-def outage(error: BaseException | None) -> str | None:
+def outage(error: BaseException) -> str | None:
     """What an error says of a place that is away; None for any other error."""
     from sqlalchemy.exc import DBAPIError
 
-    while error is not None:
-        if isinstance(error, DBAPIError) and _is_away(error):
-            return " ".join(str(error.orig).split()).rstrip(".")
-        if isinstance(error, OSError) and (isinstance(error, ConnectionError) or _stale(error)):
-            return error.strerror or str(error)
-        error = error.__cause__  # of Optuna's error, or of ours
+    for cause in _causes(error):
+        if isinstance(cause, DBAPIError) and _is_away(cause):
+            return _said(cause)
+        if isinstance(cause, OSError) and (isinstance(cause, ConnectionError) or _stale(cause)):
+            return cause.strerror or str(cause)
     return None
+
+
+def refusal(error: BaseException) -> str | None:
+    """What a database says that answers, but does not do what it is asked; None for the rest."""
+    from sqlalchemy.exc import DBAPIError
+
+    found = [cause for cause in _causes(error) if isinstance(cause, DBAPIError)]
+    return None if isinstance(error, BenchError) or not found else _said(found[-1])
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error of ours or of Optuna's, and what it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _said(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split()).rstrip(".")
 
 
 def _stale(error: OSError) -> bool:
@@ -110,6 +128,7 @@ class Patience:
 
         Raises:
             StorageAway: the place stays away.
+            BenchError: a database refuses what it is asked.
             Interrupted: ``stop`` answered True while it was away.
         """
         if _whole.get():
@@ -121,6 +140,12 @@ class Patience:
                     return action()
             except Exception as error:
                 reason = outage(error)
+                if reason is None and (refused := refusal(error)):
+                    raise BenchError(
+                        f"tuning.storage {self.place} cannot be used any more. Expected a database "
+                        f"that takes what it is sent, found: {refused}. No trial is lost: mend "
+                        "that, and run the same command again. It goes on from here."
+                    ) from error
                 if reason is None:
                     raise
                 now = time.monotonic()
