@@ -75,7 +75,8 @@ class Storage:
             return self.place
         from sqlalchemy.engine import make_url
 
-        return make_url(self.url).render_as_string(hide_password=True)
+        url = make_url(self.url).difference_update_query(["password"])
+        return url.render_as_string(hide_password=True)
 
     def patient(self, notice: Callable[[str], None], stop: Callable[[], bool]) -> Storage:
         """The same place, waited for where it is away.
