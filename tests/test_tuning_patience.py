@@ -16,7 +16,13 @@ from typing import Any
 
 import psycopg2
 import pytest
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    PendingRollbackError,
+    ProgrammingError,
+)
 
 import bench.tuning.owners
 from bench.errors import CannotWrite, UsageError
@@ -28,9 +34,10 @@ from bench.tuning.patience import Patience, StorageAway, outage
 from bench.tuning.storage import Storage
 from bench.tuning.study import Slots
 from postgres import new_database, server_of
-from runs import Ended, results, run_tiny
+from runs import Ended, results, run_tiny, wait_for
 from searches import SPACE, Climbing, climb
 from test_trials import Heard, search
+from test_tuning_sharing import as_json, ended, log, start
 
 
 def refused(words: str) -> DBAPIError:
@@ -73,6 +80,13 @@ def test_what_is_an_outage(error: Exception, away: bool) -> None:
     wrapped.__cause__ = error
     for found in (error, wrapped):
         assert (outage(found) is not None) == away
+
+
+def test_what_follows_from_a_lost_connection_is_an_outage() -> None:
+    """Optuna catches some errors of a query, and sends another in the same transaction."""
+    found = PendingRollbackError("Can't reconnect")
+    found.__context__ = refused("server closed the connection unexpectedly")
+    assert outage(found) == "server closed the connection unexpectedly"
 
 
 def test_tries_come_ever_more_seldom_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +194,20 @@ def test_nobody_is_taken_for_dead_while_the_study_is_away(
         while time.monotonic() < end:
             assert me.alive(other.name, study.user_attrs)
             time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_search_whose_server_crashes(tmp_path: Path) -> None:
+    alone = as_json(climb(Storage.at("", tmp_path / "alone"), Climbing()))
+    with server_of(tmp_path) as server:
+        crew = [start(server.url, tmp_path, "0.2") for _ in range(2)]
+        wait_for(lambda: len(log(tmp_path)) >= 3, crew[0])
+        server.stop()
+        time.sleep(2.0)
+        server.start()
+        assert all(ended(process) == alone for process in crew)
+    begun = [line.split()[1] for line in log(tmp_path)]
+    assert sorted(begun, key=int) == [str(number) for number in range(12)]
 
 
 @pytest.mark.slow

@@ -80,9 +80,15 @@ def refusal(error: BaseException) -> str | None:
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error of ours or of Optuna's, and what it was raised from."""
+    from sqlalchemy.exc import PendingRollbackError
+
     while error is not None:
         yield error
-        error = error.__cause__
+        cause = error.__cause__
+        # Optuna goes on after some lost connections, in a transaction that SQLAlchemy then refuses.
+        if cause is None and isinstance(error, PendingRollbackError):
+            cause = error.__context__
+        error = cause
 
 
 def _said(error: DBAPIError) -> str:
