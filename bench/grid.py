@@ -16,7 +16,7 @@ from bench.errors import UsageError, unknown
 from bench.pairs import Pair, pair_up
 from bench.registry import Registry
 from bench.tuning.halving import rungs_of
-from bench.tuning.study import FORMAT
+from bench.tuning.ranges import FORMAT
 
 # Raised when a change to the harness changes the numbers of an unchanged configuration: of its
 # trained model, or of what is then measured on it.

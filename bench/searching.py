@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,7 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
         run=workshop.run,
         on_trial=lambda record: events.trial(cell, record),
         stop=events.stop,
+        notice=partial(events.notice, cell),
     )
     finals = tuning["finals"]
     if not finals:
@@ -119,6 +121,7 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
         run=workshop.run,
         on_trial=lambda record: events.trial(cell, record),
         stop=events.stop,
+        notice=partial(events.notice, cell),
     )
 
 

@@ -17,33 +17,84 @@ from typing import Any
 WAIT_SECONDS = 180
 
 
-@contextmanager
-def postgres(tmp: Path) -> Iterator[str]:
-    """Start a server on a free loopback port; the value is its URL, of a superuser's.
+class Server:
+    """A server on a free loopback port, whose URL is a superuser's.
 
     PostgreSQL refuses to run as root, and a folder of pytest's is then closed to others: so the
     server runs as another user in a folder of its own.
     """
-    who: dict[str, Any] = _somebody() if os.geteuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=None if who else tmp))
-    if who:
-        shutil.chown(folder, who["user"], who["group"])
-    data, port = folder / "data", free_port()
-    initialise = [_binary("initdb"), "-D", data, "-U", "bench", "--auth=trust", "-E", "UTF8", "-N"]
-    subprocess.run(
-        [*map(str, initialise)], cwd=folder, check=True, stdout=subprocess.DEVNULL, **who
-    )
-    command = [_binary("postgres"), "-D", data, "-p", port, "-k", folder, "-F"]
-    command += ["-c", "listen_addresses=127.0.0.1"]
-    server = subprocess.Popen([*map(str, command)], cwd=folder, stderr=subprocess.DEVNULL, **who)
-    url = f"postgresql://bench@127.0.0.1:{port}/postgres"
+
+    def __init__(self, tmp: Path) -> None:
+        who = self.who = _somebody() if os.geteuid() == 0 else {}
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=None if who else tmp))
+        if who:
+            shutil.chown(self.folder, who["user"], who["group"])
+        self.data, self.port = self.folder / "data", free_port()
+        self.url = f"postgresql://bench@127.0.0.1:{self.port}/postgres"
+        self._run("initdb", "-U", "bench", "--auth=trust", "-E", "UTF8", "-N")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [_binary("postgres"), "-D", self.data, "-p", self.port, "-k", self.folder, "-F"]
+        command += ["-c", "listen_addresses=127.0.0.1"]
+        self.process = subprocess.Popen(
+            [*map(str, command)], cwd=self.folder, stderr=subprocess.DEVNULL, **self.who
+        )
+        _wait_for(self.url, self.process)
+
+    def stop(self) -> None:
+        """End it at once, as a crash would; what was committed is there when it starts again."""
+        self._run("pg_ctl", "stop", "-m", "immediate")
+        self.process.wait(WAIT_SECONDS)
+
+    def remove(self) -> None:
+        """Nobody reads its files again."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(WAIT_SECONDS)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self, name: str, *words: str) -> None:
+        command = [_binary(name), *words, "-D", str(self.data)]
+        subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.DEVNULL, **self.who)
+
+
+@contextmanager
+def server_of(tmp: Path) -> Iterator[Server]:
+    """A server that runs, and may be stopped and started."""
+    server = Server(tmp)
     try:
-        _wait_for(url, server)
-        yield url
+        server.start()
+        yield server
     finally:
-        server.send_signal(signal.SIGQUIT)  # at once: nobody reads the files again
-        server.wait(WAIT_SECONDS)
-        shutil.rmtree(folder, ignore_errors=True)
+        server.remove()
+
+
+@contextmanager
+def postgres(tmp: Path) -> Iterator[str]:
+    """Start a server; the value is its URL."""
+    with server_of(tmp) as server:
+        yield server.url
+
+
+def execute(url: str, words: str) -> list[Any]:
+    """The rows that a statement gives."""
+    import psycopg2
+
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(words)
+        found = cursor.fetchall() if cursor.description else []
+    connection.close()
+    return found
+
+
+def new_database(url: str) -> str:
+    """The URL of an empty database on the server of ``url``."""
+    name = f"t{time.monotonic_ns()}"
+    execute(url, f"CREATE DATABASE {name}")
+    return url.rpartition("/")[0] + f"/{name}"
 
 
 def free_port() -> int:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
 import bench.tuning.owners
@@ -24,7 +23,7 @@ from bench.tuning import TuningResult
 from bench.tuning.owners import Owner
 from bench.tuning.storage import Storage
 from bench.tuning.study import OWNER, Slots
-from postgres import postgres
+from postgres import new_database, postgres
 from runs import wait_for
 from searches import SPACE, Climbing, climb
 
@@ -71,14 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "journal":
         return str(tmp_path / "shared.journal")
-    url: str = request.getfixturevalue("server")
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    name = f"t{time.monotonic_ns()}"  # each test has a database of its own
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-    connection.close()
-    return url.rpartition("/")[0] + f"/{name}"
+    return new_database(request.getfixturevalue("server"))  # each test has one of its own
 
 
 def as_json(result: TuningResult) -> list[Any]:

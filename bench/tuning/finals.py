@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import datetime
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bench.errors import BenchError
 from bench.spaces import Range
+from bench.tuning.patience import patient
 from bench.tuning.records import Objective, Proposal, TrialRecord, TuningResult
 from bench.tuning.search import share
 from bench.tuning.storage import Storage
@@ -57,6 +59,7 @@ def train_again(
     run: str | None = None,
     on_trial: Callable[[TrialRecord], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    notice: Callable[[str], None] = warnings.warn,
 ) -> TuningResult:
     """Train the finalists of a search again, and choose among them by the mean.
 
@@ -73,16 +76,18 @@ def train_again(
         study: the search's name.
         run: as in ``search``.
         on_trial: told of each training that this call has finished.
-        stop: whether to give up waiting for other processes.
+        stop: whether to give up waiting for other processes, or for a storage that is away.
+        notice: told when the storage is away.
 
     Raises:
-        BenchError: every training failed.
+        BenchError: every training failed, or the storage stays away.
         Interrupted: the objective was interrupted; call again to resume.
     """
     best = finalists(result, finals["settings"])
     if len(best) < 2:
         return result  # nothing to choose
     again = [trial for _ in range(finals["repeats"]) for trial in best]
+    storage = storage.patient(notice, stop)
     slots = Finals(
         storage, finals_name(study, len(result.trials), finals), space, seed, result, again
     )
@@ -117,8 +122,9 @@ class Finals(Slots):
         first = len(result.trials)
         self.again = dict(enumerate(again, start=first))
 
+    @patient
     def round(self, batch: int) -> list[Proposal]:
-        """All of them, until all have ended."""
+        """All of them, until all have ended. Tried again, it leaves those that are there."""
         with self.storage.hold(self.name):
             known = self.by_slot()
             for slot, trial in self.again.items():

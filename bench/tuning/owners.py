@@ -13,6 +13,8 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from bench.tuning.patience import Patience
+
 if TYPE_CHECKING:
     from optuna.study import Study
 
@@ -31,10 +33,12 @@ class Owner:
     Args:
         study: the study.
         folder: for the lock.
+        patience: with a study that is away at the beginning.
     """
 
-    def __init__(self, study: Study, folder: Path) -> None:
+    def __init__(self, study: Study, folder: Path, patience: Patience | None = None) -> None:
         self.study, self.name = study, uuid4().hex[:16]
+        self.patience = patience or Patience()
         folder.mkdir(parents=True, exist_ok=True)
         self.path = (folder / f"{self.name}.owner").resolve()
         self._lock = FileLock(self.path, thread_local=False)
@@ -43,10 +47,16 @@ class Owner:
         self._seen: dict[str, tuple[Any, float]] = {}
         self._dead: set[str] = set()
         self._count = 0
+        self._told = self._steady = time.monotonic()
 
     def __enter__(self) -> Owner:
         self._lock.acquire()
-        self._beat()
+        try:
+            self.patience(self._beat)
+        except BaseException:
+            self._lock.release()
+            self.path.unlink(missing_ok=True)
+            raise
         self._thread.start()
         return self
 
@@ -58,10 +68,13 @@ class Owner:
     ) -> None:
         self._ended.set()
         self._thread.join(timeout=BEAT)
-        with suppress(Exception):  # others then find out by themselves
+        try:
             self.study.set_user_attr(PREFIX + self.name, {})
-        self._lock.release()
-        self.path.unlink(missing_ok=True)
+        except Exception:  # others then find out by the file, which nobody locks any more
+            self._lock.release()
+        else:
+            self._lock.release()
+            self.path.unlink(missing_ok=True)
 
     def alive(self, name: str, attributes: dict[str, Any]) -> bool:
         """Whether the process of that name may still be at work.
@@ -96,7 +109,8 @@ class Owner:
         if known != sign["count"]:
             self._seen[name] = sign["count"], now
             return False
-        return now - since > GRACE
+        # Where our own signs did not get through, theirs could not: the study was away.
+        return now - self._told <= GRACE / 2 and now - max(since, self._steady) > GRACE
 
     def _live(self) -> None:
         while not self._ended.wait(BEAT):
@@ -107,6 +121,10 @@ class Owner:
         self._count += 1
         sign = {"machine": _machine(), "lock": str(self.path), "count": self._count}
         self.study.set_user_attr(PREFIX + self.name, sign)
+        now = time.monotonic()
+        if now - self._told > GRACE / 2:
+            self._steady = now  # the others' time begins anew
+        self._told = now
 
 
 def _machine() -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from uuid import uuid4
 
 from bench.errors import BenchError, CannotWrite, Interrupted, UsageError
@@ -33,6 +35,7 @@ def search(
     run: str | None = None,
     on_trial: Callable[[TrialRecord], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    notice: Callable[[str], None] = warnings.warn,
 ) -> TuningResult:
     """The settings with the highest objective after ``trials`` trials, earlier sessions' included.
 
@@ -54,10 +57,12 @@ def search(
             together. What is drawn depends on it.
         run: names the run, of which several processes may search; None for one of its own.
         on_trial: told of each trial that this call has finished.
-        stop: whether to give up waiting for other processes.
+        stop: whether to give up waiting for other processes, or for a storage that is away.
+        notice: told of a storage that is away, once each time. It is waited for some minutes.
 
     Raises:
         UsageError: nothing to search, no trials, or a storage that cannot be opened.
+        StorageAway: the storage stays away; call again to resume.
         BenchError: every trial failed.
         Interrupted: the objective was interrupted; call again to resume.
     """
@@ -66,6 +71,7 @@ def search(
             f"a search needs a space and at least 1 trial, got {len(space)} ranges and "
             f"trials = {trials}"
         )
+    storage = storage.patient(notice, stop)
     slots = Slots(storage, study, space, seed, trials)
     share(slots, objective, batch, run, on_trial, stop)
     return _result([record for record in slots.records() if record.number < trials], study)
@@ -82,11 +88,10 @@ def share(
     """Take part in a study until all its trials have ended; the arguments are those of search."""
     slots.begin(run or uuid4().hex)
     objective.facts = slots.facts(objective.facts)
-    with Owner(slots.study, slots.storage.folder) as owner:
+    with Owner(slots.study, slots.storage.folder, slots.storage.patience) as owner:
         while proposals := slots.round(batch):
             _Round(slots, objective, proposals, owner, on_trial).run(stop)
-    with slots.storage.hold(slots.name):  # nobody draws meanwhile
-        objective.sweep(slots.going())
+    slots.sweep(objective)
 
 
 class _Round:
@@ -115,6 +120,12 @@ class _Round:
             for race in held:  # also those that wait at a rung
                 if not race.over:
                     race.part.keep()
+            raise
+        except Exception:  # the study stays away, say; what follows from it must not hide it
+            for race in held:
+                if not race.over:
+                    with suppress(Exception):
+                        race.part.keep()
             raise
 
     def _share(self, held: list[_Race], stop: Callable[[], bool]) -> None:
@@ -188,9 +199,10 @@ class _Race:
     def _leave(self, numbers: set[int]) -> None:
         """Those that have stopped by themselves have a result; the others are pruned."""
         ended = {number for number in numbers if self.standings[number].ended}
-        self.part.drop(numbers - ended)
         for number in sorted(numbers):
             self.round.end(number, self.standings[number], number not in ended)
+        # Only now: what is kept of one that was dropped looks as if it had stopped by itself.
+        self.part.drop(numbers - ended)
 
 
 def _result(records: list[TrialRecord], study: str) -> TuningResult:

@@ -7,13 +7,15 @@ import hashlib
 import os
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bench.errors import UsageError, first_line
+from bench.tuning.fence import FencedSessions, fenced, timeouts
+from bench.tuning.patience import Patience, whole
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -31,10 +33,12 @@ class Storage:
     Attributes:
         place: the path of a journal file, or the URL of an SQLite or PostgreSQL database.
         folder: on this machine, for the lock that says that this process lives.
+        patience: with the place when it is away.
     """
 
     place: str
     folder: Path
+    patience: Patience = field(default_factory=Patience, compare=False)
 
     @classmethod
     def at(cls, place: str, out: Path) -> Storage:
@@ -71,7 +75,17 @@ class Storage:
             return self.place
         from sqlalchemy.engine import make_url
 
-        return make_url(self.url).render_as_string(hide_password=True)
+        url = make_url(self.url).difference_update_query(["password"])
+        return url.render_as_string(hide_password=True)
+
+    def patient(self, notice: Callable[[str], None], stop: Callable[[], bool]) -> Storage:
+        """The same place, waited for where it is away.
+
+        Args:
+            notice: told of it.
+            stop: whether to give up waiting.
+        """
+        return replace(self, patience=Patience(self.shown, stop, notice))
 
     def study(self, name: str) -> Study:
         """The study of that name, made if it is not there.
@@ -124,7 +138,12 @@ class Storage:
 
         if "://" in self.place:
             with self._reported():
-                return RDBStorage(self.url, engine_kwargs={"pool_pre_ping": True})
+                found = RDBStorage(
+                    self.url, engine_kwargs={"pool_pre_ping": True, **self._timeouts()}
+                )
+                if self.place.startswith(POSTGRESQL):
+                    found.scoped_session = FencedSessions(found.scoped_session)  # type: ignore[assignment]
+                return found
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the journal was experimental in Optuna 4
             journal = Journal(Path(self.place))
@@ -141,11 +160,14 @@ class Storage:
     def hold(self, study: str) -> Iterator[None]:
         """Keep a study to this process, on whatever machine the others are; for moments only.
 
-        The lock is the system's or the server's: it goes with the process that holds it.
+        The lock is the system's or the server's: it goes with the process that holds it. A server's
+        goes with the connection, too: then what follows in the section fails, and all of it has to
+        be tried again.
         """
         digest = hashlib.sha256(study.encode()).digest()
         if self.place.startswith(POSTGRESQL):
-            with self._advisory(int.from_bytes(digest[:8], signed=True)):
+            key = int.from_bytes(digest[:8], signed=True)
+            with whole(), self._connected() as connection, fenced(connection, key):
                 yield
             return
         from filelock import FileLock
@@ -153,7 +175,7 @@ class Storage:
         path = _database(self.place) if "://" in self.place else self.place
         folder = Path(f"{path}.locks")
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{digest.hex()[:16]}.lock", poll_interval=0.01):
+        with whole(), FileLock(folder / f"{digest.hex()[:16]}.lock", poll_interval=0.01):
             yield
 
     def _connected(self) -> Connection:
@@ -162,19 +184,12 @@ class Storage:
         from sqlalchemy.pool import NullPool
 
         with self._reported():
-            engine = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-            return engine.connect()
+            return create_engine(self.url, poolclass=NullPool, **self._timeouts()).connect()
 
-    @contextmanager
-    def _advisory(self, key: int) -> Iterator[None]:
-        from sqlalchemy import text
+    def _timeouts(self) -> dict[str, Any]:
+        from sqlalchemy.engine import make_url
 
-        with self._connected() as connection:
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
-            try:
-                yield
-            finally:
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+        return {"connect_args": timeouts(make_url(self.url))}
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

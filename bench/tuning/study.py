@@ -3,34 +3,35 @@
 Every trial of the study has a number in the search, its slot. A round is as many slots as are drawn
 at once. It is drawn when all before it have ended, under a lock, each slot by a sampler seeded from
 (seed, slot): so what is drawn depends neither on interruptions nor on the number of processes.
+
+Where the study is away, a whole method is tried again (``patience``), under another lock. Each is
+right also when its first try has stored a part, or all, and its connection was lost before it knew.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.spaces import Choice, Float, Int, Range
+from bench.spaces import Range
 from bench.tuning.halving import survivors
 from bench.tuning.owners import Owner
-from bench.tuning.records import Proposal, Standing, TrialRecord
+from bench.tuning.patience import patient
+from bench.tuning.ranges import digest
+from bench.tuning.ranges import distributions as distributions
+from bench.tuning.records import Objective, Proposal, Standing, TrialRecord
 from bench.tuning.storage import Storage
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-UNIFORM = (
-    8  # trials that are drawn uniformly before the sampler learns. A share of the budget would
-)
-# draw a search that is extended otherwise than one that had the larger budget from the start
+# Trials that are drawn uniformly before the sampler learns. Were it a share of the budget, a search
+# that is extended would draw otherwise than one that had the larger budget from the start.
+UNIFORM = 8
 # Attributes of a trial.
 SLOT = "slot"  # its number in the search; a kill while it was drawn leaves it without
 ROUND = "round"  # how often the search has started over, and the slots that are drawn with it: the
@@ -42,8 +43,6 @@ EPOCHS = "epochs"  # how many it has trained
 RESTARTS = "restarts"  # how often it has started over; what was drawn before no longer counts
 RUNS = "runs"  # the runs that have taken part: each starts it over once at most
 FACTS = "facts"  # what has to stay as it was when the search began
-
-FORMAT = 5  # of the attributes, and raised when an unchanged search finds other numbers
 
 
 class Slots:
@@ -62,11 +61,12 @@ class Slots:
     ) -> None:
         self.storage, self.seed, self.trials = storage, seed, trials
         self.space = distributions(space)
-        self.name = f"{name} [{_digest(space, seed)}]"
-        self.study = storage.study(self.name)
+        self.name = f"{name} [{digest(space, seed)}]"
+        self.study = storage.patience(lambda: storage.study(self.name))
         self.optuna = self.study._storage
-        self.restarts: int = self.study.user_attrs.get(RESTARTS, 0)
+        self.restarts: int = storage.patience(lambda: self.study.user_attrs.get(RESTARTS, 0))
 
+    @patient
     def facts(self, mine: dict[str, Any]) -> dict[str, Any]:
         """Those of whoever began the search."""
         with self.storage.hold(self.name):
@@ -75,12 +75,14 @@ class Slots:
                 self.study.set_user_attr(FACTS, mine)
         return mine if found is None else found
 
+    @patient
     def begin(self, run: str) -> None:
         """Take part in the search; it starts over where all failed before this run.
 
         What made them fail may be mended. But the processes of one run come and go, and must not
         take what has failed in it for an earlier failure: all give the run's name, and the first
         decides. Should another run start the search over meanwhile, they stay with their trials.
+        Tried again after it was counted, the restart has no trials that could have failed.
         """
         with self.storage.hold(self.name):
             attributes = self.study.user_attrs
@@ -94,6 +96,7 @@ class Slots:
                 self.study.set_user_attr(RESTARTS, self.restarts)
             self.study.set_user_attr(RUNS, [*runs, run])
 
+    @patient
     def by_slot(self) -> dict[int, FrozenTrial]:
         """The trials that count, finished or not."""
         trials = self.study.get_trials(deepcopy=False)
@@ -101,12 +104,17 @@ class Slots:
         known = [trial for trial in drawn if trial.user_attrs[ROUND][0] == self.restarts]
         return dict(sorted((trial.user_attrs[SLOT], trial) for trial in known))
 
+    @patient
     def records(self) -> list[TrialRecord]:
         """The finished trials in order."""
         return [record(slot, t) for slot, t in self.by_slot().items() if t.state.is_finished()]
 
+    @patient
     def round(self, batch: int) -> list[Proposal]:
-        """The first round that has not ended, drawn unless it is; empty when all have ended."""
+        """The first round that has not ended, drawn unless it is; empty when all have ended.
+
+        Tried again, it leaves what is drawn, and draws anew what is drawn by half.
+        """
         with self.storage.hold(self.name):
             known = self.by_slot()
             mine = [trial for slot, trial in known.items() if slot < self.trials]
@@ -130,16 +138,23 @@ class Slots:
         self.study.sampler = _sampler(self.seed, slot)
         trial = self.study.ask(self.space)
         trial.set_user_attr(ROUND, [self.restarts, slots.start, slots.stop])
-        trial.set_user_attr(SLOT, slot)
+        trial.set_user_attr(SLOT, slot)  # the last: with it, it is drawn
 
     def _drop_half_drawn(self) -> None:
-        """A kill while a trial was drawn has left it; it is drawn anew, and the same."""
+        """A kill or a lost connection has left it while it was drawn; the next draw is the same."""
         from optuna.trial import TrialState
 
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if SLOT not in trial.user_attrs:
                 self.study.tell(trial.number, state=TrialState.FAIL)
 
+    @patient
+    def sweep(self, objective: Objective) -> None:
+        """Let an objective's leftovers go, but for those of trials that others are at."""
+        with self.storage.hold(self.name):  # nobody draws meanwhile
+            objective.sweep(self.going())
+
+    @patient
     def going(self) -> set[int]:
         """Slots whose trials have not ended, of whatever budget and whichever restart."""
         trials = self.study.get_trials(deepcopy=False)
@@ -151,11 +166,18 @@ class Slots:
 
         One that a dead process was at is nobody's.
         """
-        if self._free(parts, owner) is None:
+        begun: set[int] = set()
+        return self.storage.patience(lambda: self._claim(parts, owner, begun))
+
+    def _claim(
+        self, parts: Sequence[Sequence[Proposal]], owner: Owner, begun: set[int]
+    ) -> int | None:
+        if self._free(parts, owner, begun) is None:
             return None
         with self.storage.hold(self.name):
-            index = self._free(parts, owner)
+            index = self._free(parts, owner, begun)
             if index is not None:
+                begun.add(index)
                 known = self.by_slot()
                 for proposal in parts[index]:
                     trial = known[proposal.number]
@@ -163,16 +185,28 @@ class Slots:
                         self.optuna.set_trial_user_attr(trial._trial_id, OWNER, owner.name)
         return index
 
-    def _free(self, parts: Sequence[Sequence[Proposal]], owner: Owner) -> int | None:
+    def _free(
+        self, parts: Sequence[Sequence[Proposal]], owner: Owner, begun: set[int]
+    ) -> int | None:
+        """The first part that nobody works on.
+
+        Args:
+            parts: of the round.
+            owner: who asks.
+            begun: parts that a first try may have signed in this process's name, and nobody is at.
+        """
         known, attributes = self.by_slot(), self.study.user_attrs
         for index, part in enumerate(parts):
             trials = [known[proposal.number] for proposal in part]
             going = [trial for trial in trials if not trial.state.is_finished()]
             names = {name for trial in going if (name := trial.user_attrs.get(OWNER))}
+            if index in begun:
+                names.discard(owner.name)
             if going and not any(owner.alive(name, attributes) for name in names):
                 return index
         return None
 
+    @patient
     def report(self, slot: int, rung: int, standing: Standing) -> None:
         """What a trial has at a rung. Nothing is reported twice: a replay has the same values."""
         from optuna.exceptions import UpdateFinishedTrialError
@@ -186,6 +220,7 @@ class Slots:
             else:
                 self.optuna.set_trial_intermediate_value(trial._trial_id, rung, standing.bound)
 
+    @patient
     def after(
         self, proposals: Sequence[Proposal], rungs: Sequence[int], reduction: int
     ) -> set[int] | None:
@@ -210,12 +245,19 @@ class Slots:
 
     def tell(self, slot: int, standing: Standing, pruned: bool) -> TrialRecord | None:
         """The end of a trial; None where another process has told it."""
+        begun: list[int] = []
+        return self.storage.patience(lambda: self._tell(slot, standing, pruned, begun))
+
+    def _tell(
+        self, slot: int, standing: Standing, pruned: bool, begun: list[int]
+    ) -> TrialRecord | None:
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
         trial, reason = self.by_slot()[slot], _failure(standing)
-        if trial.state.is_finished():
-            return None
+        if trial.state.is_finished():  # perhaps by our own first try
+            return record(slot, trial) if begun else None
+        begun.append(slot)
         # One that was wrongly taken for dead may tell at the same time; it has the same value.
         with suppress(UpdateFinishedTrialError):
             self._attribute(trial, EPOCHS, standing.epochs)
@@ -257,28 +299,3 @@ def _sampler(seed: int, slot: int) -> Any:
 
     word = int(np.random.SeedSequence([seed, slot]).generate_state(1)[0])
     return TPESampler(n_startup_trials=UNIFORM, seed=word)
-
-
-def distributions(space: Mapping[str, Range]) -> dict[str, BaseDistribution]:
-    """Optuna's types of the ranges, by key in alphabetical order, as draws depend on the order."""
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    found: dict[str, BaseDistribution] = {}
-    for key, values in sorted(space.items()):
-        match values:
-            case Float(low, high, log):
-                found[key] = FloatDistribution(low, high, log=log)
-            case Int(low, high, log):
-                found[key] = IntDistribution(low, high, log=log)
-            case Choice(options):
-                found[key] = CategoricalDistribution(options)
-    return found
-
-
-def _digest(space: Mapping[str, Range], seed: int) -> str:
-    content = [seed, sorted((key, type(r).__name__, asdict(r)) for key, r in space.items()), FORMAT]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
