@@ -46,8 +46,10 @@ def budget_text(tuning: Mapping[str, Any], epochs: int) -> str:
         best = f"the best of all so far, one in {pruning['reduction']}"
         text += f"; after epoch {after}, {best}, go on"
     if finals := tuning.get("finals"):
-        often = f"{finals['repeats']} fresh trial seeds"
-        text += f"; the best {finals['settings']} are trained again on {often}"
+        text += (
+            f"; the best of those that ran to their end, at most {finals['settings']}, are trained "
+            f"again, each on {finals['repeats']} further trial seeds"
+        )
     return text
 
 
@@ -93,8 +95,13 @@ def keep_searched(store: Store, cell: Cell) -> None:
 def read_search(store: Store, cell_id: str) -> dict[str, Any] | None:
     """What a cell's folder says of its search; None where it had none, or the file is damaged."""
     found = read_json(store.folder(cell_id) / SEARCH)
-    sound = isinstance(found, dict) and isinstance(found.get("best"), dict)
-    return found if sound and isinstance(found.get("validation_bound"), float) else None
+    sound = (
+        isinstance(found, dict)
+        and isinstance(found.get("best"), dict)
+        and isinstance(found.get("validation_bound"), float)
+        and isinstance(found.get("validation_bound_se"), float | None)
+    )
+    return found if sound else None
 
 
 def settings_text(values: Mapping[str, Any]) -> str:

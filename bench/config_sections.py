@@ -139,6 +139,13 @@ class TuningConfig(Section):
     repeats: PositiveInt
     space: dict[str, dict[str, Any]]
 
+    @field_validator("finalists")
+    @classmethod
+    def _finalists_are_several(cls, finalists: int) -> int:
+        if finalists == 1:
+            raise ValueError("expected 0 (the best trial is chosen) or at least 2, found 1")
+        return finalists
+
     @field_validator("space")
     @classmethod
     def _ranges_are_ranges(cls, space: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

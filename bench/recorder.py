@@ -18,6 +18,8 @@ from bench.tuning import TrialRecord
 
 NO_METRICS = ("seed", "components", ELSEWHERE)
 TRAINED_ELSEWHERE = {"bench.trained_by": "another run on this results folder"}
+JUDGED = "judged_bound"
+"""The metric of trials and searches: taken afresh, unlike a cell's ``best_validation_bound``."""
 
 
 class Recorder:
@@ -82,10 +84,11 @@ class Recorder:
     def trial(self, cell: Cell, record: TrialRecord) -> None:
         """A trial ends."""
         self.display.trial(cell, record)
-        metrics = {} if record.value is None else {"best_validation_bound": record.value}
+        metrics = {} if record.value is None else {JUDGED: record.value}
+        tags = {} if record.repeats is None else {"repeats": str(record.repeats)}
         run = self.trials.pop((cell.id, record.number), None)
         if run is not None:
-            run.finish("FAILED" if record.value is None else "FINISHED", metrics)
+            run.finish("FAILED" if record.value is None else "FINISHED", metrics, tags=tags)
 
     def notice(self, cell: Cell, text: str) -> None:
         """Something about a cell was not done as it was asked."""
@@ -98,9 +101,7 @@ class Recorder:
         run, folder = self.runs.pop(cell.id), self.store.folder(cell.id)
         # A task that a cluster repeats may find the row that its first attempt has written.
         if row.get(ELSEWHERE) and cell.id not in self.worked:
-            run.finish(
-                "KILLED", {}, tags={"bench.trained_by": "another run on this results folder"}
-            )
+            run.finish("KILLED", {}, tags=TRAINED_ELSEWHERE)
             return
         numbers = {
             name: float(value)
@@ -108,7 +109,11 @@ class Recorder:
             if isinstance(value, int | float) and name not in NO_METRICS
         }
         if "validation_bound" in numbers:  # the name of the curve, whose end it is not
-            numbers["best_validation_bound"] = numbers.pop("validation_bound")
+            trained = "nelbo" in row
+            name = "best_validation_bound" if trained else JUDGED
+            numbers[name] = numbers.pop("validation_bound")
+        if "validation_bound_se" in numbers:
+            numbers[f"{JUDGED}_se"] = numbers.pop("validation_bound_se")
         if row["status"] == "ok" and run.epochs < row.get("epochs", 0):
             run.complete(read_history(folder / "history.csv"))
         run.finish(

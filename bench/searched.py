@@ -33,7 +33,9 @@ def searched(cells: Iterable[Cell], store: Store) -> Found:
 
 def show(found: Found, console: Console) -> None:
     """The table: what was tried, what was found, and what it cost."""
-    table = Table(title="searches, best validation bound in nats", title_justify="left")
+    table = Table(
+        title="searches, validation bound of the chosen settings in nats", title_justify="left"
+    )
     for heading in (
         "dataset",
         "model",
@@ -60,6 +62,12 @@ def show(found: Found, console: Console) -> None:
         size = "" if size is None else str(size)
         table.add_row(cell.dataset, name, size, *ended, spent, bound, settings or row["reason"])
     console.print(table)
+    if any(row.get("repeats") for _, row in found):
+        said = (
+            "again: how often finalists were trained again; the bound is the mean of that for the "
+            "chosen one, ± its standard error over training seeds"
+        )
+        console.print(said, markup=False, highlight=False)
     budgets = {(cell.dataset, budget_of(cell)) for cell, _ in found}
     for dataset, budget in sorted(budgets):
         said = f"budget on {dataset}, the same for every prior: {budget}"

@@ -37,8 +37,11 @@ GRID: Sequence[tuple[object, ...]] = (
     # Searches and cells in two processes, which outlive the one that is killed, for a moment.
     ("--models", "VAE,CP", "--datasets", "digits", "--components", 3, "--trials", 2, "--epochs", 3,
      "--workers", 2),
+    # A search whose finalists are trained again: trials of one shape, as there have to be many.
+    ("--models", "VAE", "--datasets", "digits", "--trials", 20, "--epochs", 2, "--workers", 2,
+     "--set", "tuning.repeats=2", "--set", "tuning.space.model.latent_dim=false"),
 )  # fmt: skip
-PARTS = {"all": (0, 1, 2), "alone": (0, 1), "workers": (2,)}
+PARTS = {"all": (0, 1, 2, 3), "alone": (0, 1), "workers": (2,), "finals": (3,)}
 OFTEN = ("--set", "training.checkpoint_seconds=1e-6", "--set", "engine.replicas=2")
 LONGEST = 240.0  # seconds of one run on a busy machine
 
@@ -208,7 +211,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=None, help="of the moments; printed")
-    parser.add_argument("--only", choices=PARTS, default="all", help="one process, or workers")
+    parser.add_argument("--only", choices=PARTS, default="all", help="which runs")
     chosen = parser.parse_args()
     seed = random.randrange(10**6) if chosen.seed is None else chosen.seed
     print(f"seed {seed}", flush=True)

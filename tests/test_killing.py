@@ -14,7 +14,7 @@ import killing
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("only", "kills"), [("alone", 20), ("workers", 4)])
+@pytest.mark.parametrize(("only", "kills"), [("alone", 20), ("workers", 4), ("finals", 4)])
 def test_a_run_killed_at_random_moments_loses_nothing(
     tmp_path: Path, only: str, kills: int
 ) -> None:

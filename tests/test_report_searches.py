@@ -91,6 +91,31 @@ def test_budgets_that_differ_are_said_to_differ(searched: Store, tmp_path: Path)
     assert "NOT the same for every system" in shown
 
 
+def test_searches_that_differ_in_their_finals_are_two_and_keep_their_errors(
+    searched: Store, tmp_path: Path
+) -> None:
+    """One study, and two choices: each cell was trained with its own."""
+    shutil.copytree(searched.out, tmp_path / "copy")
+    store = Store(tmp_path / "copy", create=False)
+    first, second = [row["cell"] for row in store.rows() if row["model"] == "VAE"]
+    config = json.loads((store.folder(second) / "config.json").read_text())
+    config["tuning"]["finals"] = {"settings": 2, "repeats": 3}
+    (store.folder(second) / "config.json").write_text(json.dumps(config))
+    facts = json.loads((store.folder(second) / SEARCH).read_text())
+    facts["best"]["training.normalise_gradients"] = True  # is "True" in trials.csv
+    facts |= {"validation_bound": -99.0, "validation_bound_se": 0.25}
+    (store.folder(second) / SEARCH).write_text(json.dumps(facts))
+    found = [one for one in find_searches(store, summarise(store.rows())) if one.model == "VAE"]
+    assert {one.cells for one in found} == {(first, second)}
+    assert len({one.key for one in found}) == len({one.name for one in found}) == 2
+    (table,) = searches_table(store, summarise(store.rows()))
+    rows = [row for row in table.rows if row[0].startswith("digits VAE")]
+    assert len(rows) == 2
+    assert "-99.00 ± 0.25" in {row[6] for row in rows}
+    assert any("at most 2, are trained again" in row[0] for row in rows)
+    assert "NOT the same for every system" in table.caption
+
+
 def test_a_search_that_was_extended_is_a_line_for_each_budget(tmp_path: Path) -> None:
     words = ("--models", "VAE", "--datasets", "digits", "--seeds", 2)
     for trials in (2, 4):

@@ -17,6 +17,7 @@ from bench.recorder import Recorder
 from bench.store import Store
 from bench.tracking import CellRun
 from bench.tracking.location import locate
+from bench.tuning import TrialRecord
 from interrupted import check_interrupted, interrupting
 from runs import plan_of, run_tiny
 
@@ -126,3 +127,40 @@ def test_a_worker_that_dies_over_a_finished_cell_tracks_it_if_it_was_heard_train
     assert status == ("FINISHED" if heard else "KILLED")
     assert ("folder" in told) == heard
     assert ELSEWHERE not in (store.row(cell.id) or {})
+
+
+@pytest.mark.parametrize(
+    ("row", "metrics"),
+    [
+        (
+            {"status": "ok", "nelbo": 21.0, "validation_bound": -23.0},
+            {"nelbo": 21.0, "best_validation_bound": -23.0},
+        ),
+        (  # of `bench tune`
+            {"status": "ok", "validation_bound": -23.0, "validation_bound_se": 0.1},
+            {"judged_bound": -23.0, "judged_bound_se": 0.1},
+        ),
+    ],
+)
+def test_bounds_that_were_taken_otherwise_are_metrics_of_their_own(
+    tmp_path: Path, row: dict[str, Any], metrics: dict[str, float]
+) -> None:
+    (cell,) = plan_of(models=["VAE"]).cells
+    ended: list[tuple[Any, ...]] = []
+    run = SimpleNamespace(
+        epochs=0, finish=lambda *told, **more: ended.append((*told, more.get("tags")))
+    )
+    recorder = Recorder(Mock(), Mock(), Store(tmp_path), {}, {}, Mock())
+    for record in (
+        TrialRecord(3, {}, -24.0, "complete"),
+        TrialRecord(8, {}, -24.5, "complete", repeats=3),
+    ):
+        recorder.trials[cell.id, record.number] = cast(CellRun, run)
+        recorder.trial(cell, record)
+    recorder.runs[cell.id] = cast(CellRun, run)
+    recorder.ended(cell, row)
+    assert ended == [
+        ("FINISHED", {"judged_bound": -24.0}, {}),
+        ("FINISHED", {"judged_bound": -24.5}, {"repeats": "3"}),
+        ("FINISHED", metrics, None),
+    ]

@@ -41,7 +41,7 @@ def test_it_says_what_was_found_and_what_it_cost(tuned: tuple[Path, Ended]) -> N
 def table(said: str) -> list[str]:
     """The table of the searches, with the budget below it."""
     lines = said.splitlines()
-    (first,) = (i for i, line in enumerate(lines) if line.startswith("searches, best validation"))
+    (first,) = (i for i, line in enumerate(lines) if line.startswith("searches, validation bound"))
     (last,) = (i for i, line in enumerate(lines) if line.startswith("budget on gaussians"))
     return lines[first : last + 1]
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.config import load_config
 from bench.config_sections import TRIAL_SEEDS
 from bench.engine.replica import Replica
-from bench.errors import BenchError, Interrupted
+from bench.errors import BenchError, Interrupted, UsageError
 from bench.spaces import Float, Range
 from bench.training import ReplicaTrainer
 from bench.tuning import Proposal, Standing, TrialRecord, TuningResult, search
@@ -207,7 +208,7 @@ def test_a_tuned_run_trains_its_finalists_again(
     assert ended.status == 0, ended.out + ended.err
     assert sorted(seeds) == [0, 4, *range(TRIAL_SEEDS, TRIAL_SEEDS + 24)]
     said = " ".join(ended.out.split())
-    assert "the best 2 are trained again on 2 fresh trial seeds" in said
+    assert "at most 2, are trained again, each on 2 further trial seeds" in said
     cells = list((tmp_path / "cells").iterdir())
     rows = list(csv.DictReader((cells[0] / "trials.csv").read_text().splitlines()))
     repeats = [row for row in rows if row["repeats"]]
@@ -237,6 +238,12 @@ def test_a_tuned_run_trains_its_finalists_again(
     assert (row["repeats"], float(row["validation_bound"])) == ("4", found["validation_bound"])
     assert float(row["validation_bound_se"]) == found["validation_bound_se"]
     assert int(row["trial_epochs"]) == sum(int(row["epochs"]) for row in rows)
+
+
+def test_a_single_finalist_is_refused() -> None:
+    """Nothing could be chosen, and a table would not say that nothing was."""
+    with pytest.raises(UsageError, match=r"tuning\.finalists.*at least 2, found 1"):
+        load_config(None, None, ("tuning.finalists=1",), {})
 
 
 def test_without_finalists_the_best_trial_is_chosen(tmp_path: Path) -> None:

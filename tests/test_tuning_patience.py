@@ -44,6 +44,13 @@ def refused(words: str) -> DBAPIError:
     return OperationalError("", {}, psycopg2.OperationalError(words))
 
 
+def sqlite_busy() -> sqlite3.OperationalError:
+    """What SQLite says of a file that another process has locked."""
+    found = sqlite3.OperationalError("database is locked")
+    found.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return found
+
+
 def sqlite_error(action: Callable[[sqlite3.Connection], Any]) -> DBAPIError:
     with pytest.raises(sqlite3.OperationalError) as raised:
         action(sqlite3.connect(":memory:"))
@@ -66,7 +73,8 @@ def sqlite_error(action: Callable[[sqlite3.Connection], Any]) -> DBAPIError:
         (IntegrityError("", {}, psycopg2.IntegrityError("duplicate key")), False),
         (ProgrammingError("", {}, psycopg2.ProgrammingError("no such column")), False),
         (sqlite_error(lambda connection: connection.execute("SELECT * FROM none")), False),
-        (sqlite_error(lambda _: sqlite3.connect("/none/file").execute("SELECT 1")), True),
+        (sqlite_error(lambda _: sqlite3.connect("/none/file").execute("SELECT 1")), False),
+        (OperationalError("", {}, sqlite_busy()), True),
         (OSError(errno.ESTALE, os.strerror(errno.ESTALE)), True),
         (ConnectionResetError(), True),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), False),
@@ -111,6 +119,36 @@ def test_tries_come_ever_more_seldom_and_end(monkeypatch: pytest.MonkeyPatch) ->
     assert said == [
         "tuning.storage db does not answer (Connection reset by peer); trying again for up to 5 min"
     ]
+
+
+def test_a_place_that_was_given_up_is_tried_once_until_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run of many searches would wait for each of them."""
+    monkeypatch.setattr(patience, "LIMIT", 0.05)
+    monkeypatch.setattr(patience, "FIRST", 0.01)
+    tries, said = list[int](), list[str]()
+    away = True
+
+    def use() -> None:
+        tries.append(1)
+        if away:
+            raise ConnectionResetError
+
+    def used() -> int:
+        """How often it was tried."""
+        tries.clear()
+        with suppress(StorageAway):
+            Patience("gone", notice=said.append)(use)
+        return len(tries)
+
+    assert used() > 2
+    assert used() == used() == 1
+    assert len(said) == 1
+    away = False
+    assert used() == 1
+    away = True
+    assert used() > 2
 
 
 def test_a_held_section_is_tried_again_whole_and_not_its_parts(monkeypatch: Any) -> None:

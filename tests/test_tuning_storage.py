@@ -23,6 +23,10 @@ from searches import Climbing, climb
             "postgresql://bench@127.0.0.1:1/none?password=secret",
             r"127\.0\.0\.1:1/none cannot be open",
         ),
+        (
+            "postgresql://bench@127.0.0.1:1/none?sslpassword=secret",
+            r"127\.0\.0\.1:1/none cannot be open",
+        ),
         ("postgresql://bench@host:abc/db", r"found a URL postgresql://\.\.\. that cannot be read"),
         ("postgresql://bench:secret@host:abc/db", "HOST may be followed by a colon and a number"),
         ("postgresql+nothing://bench:secret@host/db", "nothing.*"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,11 @@ class Search:
         dataset, model, components: what was searched; K is None where it was searched, too.
         cells: those cells.
         result: its trials, and the best of them.
+        error: the standard error of the best's bound; None where it is one training's.
         weights: the importance of each setting, largest first; empty where that is not known.
         budget: what it was allowed, in words; empty where that is not known.
         told: what tells it from other searches of the same, in words; empty where it is alone.
+        finals: ``tuning.finals`` of the cells' settings; empty where nothing was trained again.
     """
 
     study: str
@@ -44,14 +46,19 @@ class Search:
     components: int | None
     cells: tuple[str, ...]
     result: TuningResult
+    error: float | None
     weights: dict[str, float]
     budget: str
     told: str = ""
+    finals: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
         """What no other search of the store is called."""
-        return self.study if self.trials is None else f"{self.study}-{self.trials}"
+        if self.trials is None:
+            return self.study
+        again = f"-{self.finals['settings']}x{self.finals['repeats']}" if self.finals else ""
+        return f"{self.study}-{self.trials}{again}"
 
     @property
     def name(self) -> str:
@@ -63,28 +70,28 @@ class Search:
 def find_searches(store: Store, lines: Iterable[Line]) -> list[Search]:
     """Every search of which the finished cells of ``lines`` have the files, none twice.
 
-    A search that was extended is one for every number of trials that it was allowed: each chose
-    for cells of its own. What is damaged is left out: it is the record of how a number came about,
+    A search that was extended is one for every budget that it was allowed: each chose for cells of
+    its own. What is damaged is left out: it is the record of how a number came about,
     not the number.
     """
-    found: dict[tuple[str, int | None], Search] = {}
+    found: dict[tuple[Any, str], Search] = {}
     for line in lines:
         for cell in line.cells:
             facts = read_search(store, cell)
             if facts is None:
                 continue
             folder = store.folder(cell)
-            budget, trials = _allowed(folder)
-            if (facts.get("study"), trials) in found:
+            budget, trials, finals = _allowed(folder)
+            if (facts.get("study"), budget) in found:
                 continue
             try:
-                search = _read(folder, facts, line, budget, trials)
+                search = _read(folder, facts, line, budget, trials, finals)
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 continue
-            found[search.study, trials] = search
+            found[search.study, budget] = search
     many = Counter(one.name for one in found.values())
     return [
-        replace(one, told=one.budget.partition(";")[0]) if many[one.name] > 1 else one
+        replace(one, told=_told(one.budget)) if many[one.name] > 1 else one
         for one in found.values()
     ]
 
@@ -102,7 +109,8 @@ def searches_table(store: Store, lines: Sequence[Line]) -> list[Table]:
         Table(
             "searches",
             "The searches and their budgets",
-            "Bound: the best validation bound in nats, higher is better. It is valid, and neither "
+            "Bound: the validation bound of the chosen settings in nats, higher is better. It is "
+            "valid, taken with many draws, and neither "
             "labels nor test data were read. Chosen settings are trained again on fresh seeds, "
             "and only these are reported. Again: how often finalists were trained again on further "
             "trial seeds; the bound is then the mean of that for the chosen one, ± its standard "
@@ -125,7 +133,7 @@ def _row(one: Search) -> list[str]:
         *states,
         str(len(result.repeats)),
         str(result.epochs),
-        with_error(result.value, result.error),
+        with_error(result.value, one.error),
         settings_text(result.best),
     ]
 
@@ -141,24 +149,36 @@ def _record(one: Search) -> dict[str, Any]:
         "repeats": len(result.repeats),
         "trial_epochs": result.epochs,
         "validation_bound": result.value,
-        "validation_bound_se": result.error,
+        "validation_bound_se": one.error,
         "budget": one.budget,
         "chosen": " ".join(f"{name}={value}" for name, value in result.best.items()),
     }
 
 
-def _allowed(folder: Path) -> tuple[str, int | None]:
-    """The budget of a cell's search in words, and its number of trials."""
+def _told(budget: str) -> str:
+    """What may differ between searches of one name: not the pruning, which is in the name."""
+    return "; ".join(part for part in budget.split("; ") if not part.startswith("after epoch"))
+
+
+def _allowed(folder: Path) -> tuple[str, int | None, dict[str, int]]:
+    """The budget of a cell's search in words, its number of trials, and its finals."""
     settings = read_json(folder / "config.json") or read_json(folder / SEARCHED) or {}
     try:
         tuning = settings["tuning"]
-        return budget_text(tuning, settings["training"]["epochs"]), int(tuning["trials"])
-    except (KeyError, TypeError, ValueError):
-        return "", None
+        finals = {name: int(count) for name, count in tuning.get("finals", {}).items()}
+        words = budget_text(tuning, settings["training"]["epochs"])
+        return words, int(tuning["trials"]), finals
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return "", None, {}
 
 
 def _read(
-    folder: Path, facts: dict[str, Any], line: Line, budget: str, trials: int | None
+    folder: Path,
+    facts: dict[str, Any],
+    line: Line,
+    budget: str,
+    trials: int | None,
+    finals: Mapping[str, int],
 ) -> Search:
     searched, records = "components" in facts["best"], _trials(folder)
     return Search(
@@ -174,8 +194,10 @@ def _read(
             [one for one in records if one.repeats is None],
             [one for one in records if one.repeats is not None],
         ),
+        facts.get("validation_bound_se"),
         _weights(folder / "tuning_importances.csv"),
         budget,
+        finals=finals,
     )
 
 

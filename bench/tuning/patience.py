@@ -41,16 +41,14 @@ REFUSED = (
     "authentication failed", "no password", "does not exist", "pg_hba.conf", "not permitted",
     "permission denied", "ssl was required", "certificate",
 )  # fmt: skip
-SQLITE = frozenset(
-    (
-        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PROTOCOL,
-    )
-)  # fmt: skip
+# A file that cannot be opened or read is no outage: waiting mends no disk.
+SQLITE = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL))
+LOCKED = "55P03"  # who waited for a lock may look up, and waits again
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
+_given_up: set[str] = set()  # places that stayed away: the next search does not wait for them anew
 _whole: ContextVar[bool] = ContextVar("whole", default=False)
 
 
@@ -92,11 +90,19 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _said(error: DBAPIError) -> str:
+    if _state(error) == LOCKED:
+        return "another process has held its lock for long"
     return " ".join(str(error.orig).split()).rstrip(".")
 
 
 def _stale(error: OSError) -> bool:
     return error.errno in AWAY
+
+
+def _state(error: DBAPIError) -> str:
+    """SQLSTATE; empty where there is none."""
+    found = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    return str(found or "")
 
 
 def _is_away(error: DBAPIError) -> bool:
@@ -107,7 +113,7 @@ def _is_away(error: DBAPIError) -> bool:
         return True
     if isinstance(found, sqlite3.Error):
         return getattr(found, "sqlite_errorcode", -1) & 0xFF in SQLITE
-    state: str | None = getattr(found, "sqlstate", None) or getattr(found, "pgcode", None)
+    state = _state(error)
     if state:
         return state.startswith(STATES)
     said = str(found).lower()
@@ -118,6 +124,9 @@ def _is_away(error: DBAPIError) -> bool:
 @dataclass(frozen=True)
 class Patience:
     """Tries again what fails because a place is away, for ``LIMIT`` seconds.
+
+    Where a process has given a place up, its other searches try once: a run of many searches would
+    wait for each of them. The next that gets through waits as before.
 
     Attributes:
         place: in words, without a password.
@@ -140,10 +149,13 @@ class Patience:
         if _whole.get():
             return action()
         end, pause = 0.0, FIRST
+        limit = 0.0 if self.place in _given_up else LIMIT
         while True:
             try:
                 with whole():
-                    return action()
+                    found = action()
+                _given_up.discard(self.place)
+                return found
             except Exception as error:
                 reason = outage(error)
                 if reason is None and (refused := refusal(error)):
@@ -156,12 +168,14 @@ class Patience:
                     raise
                 now = time.monotonic()
                 if not end:
-                    end = now + LIMIT
-                    self.notice(
-                        f"tuning.storage {self.place} does not answer ({reason}); trying again "
-                        f"for up to {_spoken(LIMIT)}"
-                    )
+                    end = now + limit
+                    if limit:
+                        self.notice(
+                            f"tuning.storage {self.place} does not answer ({reason}); trying "
+                            f"again for up to {_spoken(limit)}"
+                        )
                 if now >= end:
+                    _given_up.add(self.place)
                     raise StorageAway(
                         f"tuning.storage {self.place} has not answered for {_spoken(LIMIT)}. "
                         f"Expected a place that can be reached, found: {reason}. No trial is lost, "

@@ -75,7 +75,7 @@ class Storage:
             return self.place
         from sqlalchemy.engine import make_url
 
-        url = make_url(self.url).difference_update_query(["password"])
+        url = make_url(self.url).difference_update_query(["password", "sslpassword"])
         return url.render_as_string(hide_password=True)
 
     def patient(self, notice: Callable[[str], None], stop: Callable[[], bool]) -> Storage:

@@ -25,6 +25,12 @@ def histories(source: Source) -> Iterator[Drawing]:
             f"The validation bound of every trial in the search of {one.name}, in the order in "
             "which they were drawn, and the best so far. Stopped trials are shown with the bound "
             "that they had then."
+            + (
+                " After the dotted line the finalists, trained again on further seeds: their mean "
+                "chooses."
+                if one.result.repeats
+                else ""
+            )
         )
         yield _drawing(one, "history", "Searches: history", caption, partial(history, one.result))
 
