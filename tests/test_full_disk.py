@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -70,7 +71,8 @@ def test_a_run_goes_on_when_there_is_room_again(
     answer = subprocess.run(
         [*full.shell, SCRIPT.format(small=full.small, large=full.large, bench=BENCH), "sh",
          *WORDS, *OFTEN],
-        env={"OUT": str(tmp_path / "runs"), "SAID": str(said), "COPY": str(copy),
+        # All of the environment: variables of BLAS, say, choose how sums are rounded.
+        env={**os.environ, "OUT": str(tmp_path / "runs"), "SAID": str(said), "COPY": str(copy),
              "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         cwd=tmp_path,
         capture_output=True,

@@ -204,6 +204,7 @@ def test_a_tuned_run_trains_its_finalists_again(
         real(self, replicas, *rest, **more)
 
     monkeypatch.setattr(ReplicaTrainer, "__init__", spy)
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow table would break its numbers
     ended = run_tiny(tmp_path, *WORDS, *SETS, epochs=3)
     assert ended.status == 0, ended.out + ended.err
     assert sorted(seeds) == [0, 4, *range(TRIAL_SEEDS, TRIAL_SEEDS + 24)]

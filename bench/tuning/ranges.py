@@ -1,4 +1,4 @@
-"""A search's space as Optuna takes it, and as its study's name has it."""
+"""A search's space as Optuna takes it and draws from it, and as its study's name has it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bench.spaces import Choice, Float, Int, Range
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+    from optuna.samplers import TPESampler
 
+# Trials that are drawn uniformly before the sampler learns. Not a share of the budget: a search
+# that is extended then draws as one that had the larger budget from the start.
+UNIFORM = 8
 FORMAT = 5  # of a study's attributes, and raised when an unchanged search finds other numbers
 
 
@@ -34,6 +40,14 @@ def distributions(space: Mapping[str, Range]) -> dict[str, BaseDistribution]:
             case Choice(options):
                 found[key] = CategoricalDistribution(options)
     return found
+
+
+def sampler(seed: int, slot: int) -> TPESampler:
+    """What draws one trial, by its number in the search: no other draw moves it."""
+    from optuna.samplers import TPESampler
+
+    word = int(np.random.SeedSequence([seed, slot]).generate_state(1)[0])
+    return TPESampler(n_startup_trials=UNIFORM, seed=word)
 
 
 def digest(space: Mapping[str, Range], seed: int) -> str:

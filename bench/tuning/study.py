@@ -15,13 +15,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bench.spaces import Range
 from bench.tuning.halving import survivors
 from bench.tuning.owners import Owner
 from bench.tuning.patience import patient
-from bench.tuning.ranges import digest
+from bench.tuning.ranges import digest, sampler
 from bench.tuning.ranges import distributions as distributions
 from bench.tuning.records import Objective, Proposal, Standing, TrialRecord
 from bench.tuning.storage import Storage
@@ -29,9 +27,6 @@ from bench.tuning.storage import Storage
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-# Trials that are drawn uniformly before the sampler learns. Were it a share of the budget, a search
-# that is extended would draw otherwise than one that had the larger budget from the start.
-UNIFORM = 8
 # Attributes of a trial.
 SLOT = "slot"  # its number in the search; a kill while it was drawn leaves it without
 ROUND = "round"  # how often the search has started over, and the slots that are drawn with it: the
@@ -135,7 +130,7 @@ class Slots:
         return [Proposal(slot, dict(known[slot].params)) for slot in slots]
 
     def _draw(self, slot: int, slots: range) -> None:
-        self.study.sampler = _sampler(self.seed, slot)
+        self.study.sampler = sampler(self.seed, slot)
         trial = self.study.ask(self.space)
         trial.set_user_attr(ROUND, [self.restarts, slots.start, slots.stop])
         trial.set_user_attr(SLOT, slot)  # the last: with it, it is drawn
@@ -292,10 +287,3 @@ def _failure(standing: Standing) -> str:
     if standing.failure:
         return standing.failure
     return "" if math.isfinite(standing.bound) else f"the objective is {standing.bound}"
-
-
-def _sampler(seed: int, slot: int) -> Any:
-    from optuna.samplers import TPESampler
-
-    word = int(np.random.SeedSequence([seed, slot]).generate_state(1)[0])
-    return TPESampler(n_startup_trials=UNIFORM, seed=word)
