@@ -284,7 +284,9 @@ def test_a_point_of_the_scatter_tells_its_system_by_pointer_and_by_keyboard(driv
     first = points[0].get_attribute("aria-label")
 
     def hovered(_: Driver) -> bool:
-        ActionChains(driver).move_to_element(points[0]).perform()  # again, as pictures still load
+        # Again, as pictures still load; and by a little, as a pointer that rests tells no page.
+        hover = ActionChains(driver).move_to_element(points[0])
+        hover.move_by_offset(1, 0).move_by_offset(-1, 0).perform()
         return bool(tip.text == first)
 
     until(driver, hovered)
