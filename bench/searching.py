@@ -91,38 +91,23 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
         )
 
     tuning, study, space = cell.settings["tuning"], study_name(cell), space_of(cell, workshop)
-    trials, storage = objective(study), Storage.at(workshop.config.tuning.storage, store.out)
-    result = search(
-        space,
-        trials,
-        trials=tuning["trials"],
-        batch=tuning["batch"],
-        seed=tuning["seed"],
-        storage=storage,
-        study=study,
-        run=workshop.run,
-        on_trial=lambda record: events.trial(cell, record),
-        stop=events.stop,
-        notice=partial(events.notice, cell),
-    )
+    trials = objective(study)
+    shared: dict[str, Any] = {
+        "seed": tuning["seed"],
+        "storage": Storage.at(workshop.config.tuning.storage, store.out),
+        "study": study,
+        "run": workshop.run,
+        "on_trial": partial(events.trial, cell),
+        "stop": events.stop,
+        "notice": partial(events.notice, cell),
+    }
+    result = search(space, trials, trials=tuning["trials"], batch=tuning["batch"], **shared)
     finals = tuning["finals"]
     if not finals:
         return result
     repeating = objective(finals_name(study, tuning["trials"], finals))
     repeating.facts, repeating.rungs = trials.facts, []
-    return train_again(
-        result,
-        space,
-        repeating,
-        finals=finals,
-        seed=tuning["seed"],
-        storage=storage,
-        study=study,
-        run=workshop.run,
-        on_trial=lambda record: events.trial(cell, record),
-        stop=events.stop,
-        notice=partial(events.notice, cell),
-    )
+    return train_again(result, space, repeating, finals=finals, **shared)
 
 
 def space_of(cell: Cell, workshop: Workshop) -> dict[str, Range]:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.tuning import TuningResult
+from bench.tuning.storage import Storage
+from searches import Climbing, climb
+
 pytest_plugins = ("_skips", "figured")
 
 # Read by torch when it is imported, by subprocesses too. Threads that share products as small as
@@ -22,3 +26,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"shared data: {folder} is absent (set BENCH_TEST_DATA to a data folder)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def climbed(tmp_path_factory: pytest.TempPathFactory) -> TuningResult:
+    """A search over a function that nothing disturbs: what disturbed ones must end with."""
+    return climb(Storage.at("", tmp_path_factory.mktemp("climbed")), Climbing())

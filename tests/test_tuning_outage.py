@@ -24,11 +24,6 @@ AWAY = 3.0  # seconds
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> TuningResult:
-    return climb(Storage.at("", tmp_path_factory.mktemp("alone")), Climbing())
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with server_of(tmp_path_factory.mktemp("server")) as found:
         yield found
@@ -61,7 +56,7 @@ class Kept(Climber):
 
 
 def test_a_server_that_crashes_in_mid_search_and_comes_back(
-    tmp_path: Path, server: Server, place: str, alone: TuningResult
+    tmp_path: Path, server: Server, place: str, climbed: TuningResult
 ) -> None:
     back = threading.Timer(AWAY, server.start)
 
@@ -70,7 +65,7 @@ def test_a_server_that_crashes_in_mid_search_and_comes_back(
         back.start()
 
     said: list[str] = []
-    assert climb(Storage.at(place, tmp_path), Watched({5: crash}), notice=said.append) == alone
+    assert climb(Storage.at(place, tmp_path), Watched({5: crash}), notice=said.append) == climbed
     back.join()
     (only,) = said
     assert only.startswith("tuning.storage postgresql+psycopg2://bench:***@127.0.0.1:")
@@ -83,7 +78,7 @@ def test_a_server_that_stays_away_fails_the_search_which_goes_on_later(
     tmp_path: Path,
     server: Server,
     place: str,
-    alone: TuningResult,
+    climbed: TuningResult,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(patience, "LIMIT", 1.0)
@@ -101,7 +96,7 @@ def test_a_server_that_stays_away_fails_the_search_which_goes_on_later(
     assert "secret" not in words
     server.start()
     begun = time.monotonic()
-    assert climb(Storage.at(place, tmp_path), Climbing(), notice=said.append) == alone
+    assert climb(Storage.at(place, tmp_path), Climbing(), notice=said.append) == climbed
     assert time.monotonic() - begun < 30  # not a minute for a process that has left
 
 
@@ -141,7 +136,7 @@ def test_who_waits_for_a_server_can_be_stopped(tmp_path: Path, server: Server, p
 def test_a_connection_lost_after_a_commit_changes_nothing(
     tmp_path: Path,
     place: str,
-    alone: TuningResult,
+    climbed: TuningResult,
     words: bytes,
     every: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -153,10 +148,10 @@ def test_a_connection_lost_after_a_commit_changes_nothing(
         storage = Storage.at(url, tmp_path)
         found = climb(storage, Climbing(log), on_trial=told.append, notice=lambda _: None)
     assert network.lost
-    assert found == alone
-    assert sorted(told, key=lambda record: record.number) == alone.trials
+    assert found == climbed
+    assert sorted(told, key=lambda record: record.number) == climbed.trials
     begun = Counter(line.split()[1] for line in log.read_text().splitlines())
-    assert begun == {str(trial.number): 1 for trial in alone.trials}
+    assert begun == {str(trial.number): 1 for trial in climbed.trials}
     slots = Slots(Storage.at(place, tmp_path), "climb", SPACE, 5, 12)
     trials = slots.study.get_trials()
     drawn = Counter(trial.user_attrs.get(SLOT) for trial in trials)
@@ -175,14 +170,14 @@ class Fails(Climber):
 
 
 def test_a_restart_whose_answer_is_lost_is_counted_once(
-    tmp_path: Path, place: str, alone: TuningResult
+    tmp_path: Path, place: str, climbed: TuningResult
 ) -> None:
     with pytest.raises(BenchError, match="all 12 trials of climb failed"):
         climb(Storage.at(place, tmp_path), Failing())
     with lossy(place, rb"'restarts'") as (url, network):
         found = climb(Storage.at(url, tmp_path), Climbing(), notice=lambda _: None)
     assert network.lost == 1
-    assert found == alone
+    assert found == climbed
     slots = Slots(Storage.at(place, tmp_path), "climb", SPACE, 5, 12)
     assert slots.study.user_attrs[RESTARTS] == 1
 

@@ -56,11 +56,6 @@ def ended(process: subprocess.Popen[str]) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> TuningResult:
-    return climb(Storage.at("", tmp_path_factory.mktemp("alone")), Climbing())
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with postgres(tmp_path_factory.mktemp("server")) as url:
         yield url
@@ -79,18 +74,18 @@ def as_json(result: TuningResult) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_search(place: str, tmp_path: Path, alone: TuningResult) -> None:
+def test_two_processes_share_a_search(place: str, tmp_path: Path, climbed: TuningResult) -> None:
     crew = [start(place, tmp_path, "0.05") for _ in range(2)]
-    assert all(ended(process) == as_json(alone) for process in crew)
+    assert all(ended(process) == as_json(climbed) for process in crew)
     begun = Counter(line.split()[1] for line in log(tmp_path))
-    assert set(begun) == {str(trial.number) for trial in alone.trials}
+    assert set(begun) == {str(trial.number) for trial in climbed.trials}
     assert set(begun.values()) == {1}
     assert len({line.split()[0] for line in log(tmp_path)}) == 2  # both have worked
 
 
 @pytest.mark.slow
 def test_what_a_killed_process_had_goes_to_the_other(
-    place: str, tmp_path: Path, alone: TuningResult
+    place: str, tmp_path: Path, climbed: TuningResult
 ) -> None:
     killed = start(place, tmp_path, "0.3")
     wait_for(lambda: len(log(tmp_path)) >= 2, killed, LIMIT)
@@ -98,24 +93,24 @@ def test_what_a_killed_process_had_goes_to_the_other(
     wait_for(lambda: len({line.split()[0] for line in log(tmp_path)}) == 2, helper, LIMIT)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    assert ended(helper) == as_json(alone)
-    assert ended(start(place, tmp_path, "0.01")) == as_json(alone)
+    assert ended(helper) == as_json(climbed)
+    assert ended(start(place, tmp_path, "0.01")) == as_json(climbed)
 
 
 @pytest.mark.slow
 def test_a_search_killed_again_and_again_draws_the_same(
-    place: str, tmp_path: Path, alone: TuningResult
+    place: str, tmp_path: Path, climbed: TuningResult
 ) -> None:
     for count in (1, 2, 3, 4, 5, 5):  # the last two in the next rounds
         process = start(place, tmp_path, "0", str(count))
         process.communicate(timeout=LIMIT)
         assert process.returncode == -signal.SIGKILL
-    assert ended(start(place, tmp_path, "0")) == as_json(alone)
+    assert ended(start(place, tmp_path, "0")) == as_json(climbed)
 
 
 @pytest.mark.parametrize("calls", range(1, 40, 3))
 def test_a_kill_at_any_call_of_the_storage_loses_nothing(
-    tmp_path: Path, alone: TuningResult, calls: int
+    tmp_path: Path, climbed: TuningResult, calls: int
 ) -> None:
     for further in (0, 2):  # in the first session, and again in the one that mends it
         pid = os.fork()
@@ -124,7 +119,7 @@ def test_a_kill_at_any_call_of_the_storage_loses_nothing(
             climb(Storage.at("", tmp_path), Climbing())
             os._exit(0)
         assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
-    assert climb(Storage.at("", tmp_path), Climbing()) == alone
+    assert climb(Storage.at("", tmp_path), Climbing()) == climbed
 
 
 def die_after(calls: int) -> None:

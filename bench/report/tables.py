@@ -12,10 +12,7 @@ from bench.report.columns import Column, Section, markdown_cell
 from bench.report.sections import BOUNDS, UNITS
 from bench.report.shown import (
     COMPONENTS,
-    by_dataset,
-    columns_of,
     legend_of,
-    notes_of,
     shown_of,
     titled,
 )
@@ -33,9 +30,7 @@ def to_markdown(lines: Sequence[Line], sections: Sequence[Section] = (BOUNDS,)) 
         used: dict[str, Column] = {}
         if shown and titled(section, sections):
             parts.append(f"## {section.key}: {section.title}\n")
-        for dataset, group in by_dataset(shown).items():
-            ran = [line for line in group if line.marks != ["skipped"]]
-            columns = columns_of(section, ran)
+        for dataset, ran, columns, notes in shown_of(section, lines):
             used |= {column.heading: column for column in columns}
             parts.append(f"### {dataset}\n")
             parts.append("| " + " | ".join(markdown_cell(c.heading) for c in columns) + " |")
@@ -46,7 +41,7 @@ def to_markdown(lines: Sequence[Line], sections: Sequence[Section] = (BOUNDS,)) 
                     place = [c.heading for c in columns].index("NELBO")
                     texts[place] = f"**{texts[place]}**"
                 parts.append("| " + " | ".join(texts) + " |")
-            parts += ["", *(said + "\n" for said in notes_of(section, group))]
+            parts += ["", *(said + "\n" for said in notes)]
         if shown:
             parts.append(legend_of(section, list(used.values()), shown) + "\n")
     return "\n".join([*parts, UNITS, ""]) if parts else ""

@@ -16,10 +16,8 @@ from bench.report.shown import (
     COMPONENTS,
     MARKS,
     MODEL,
-    by_dataset,
-    columns_of,
     legend_of,
-    notes_of,
+    shown_of,
     titled,
 )
 from bench.report.summary import Line
@@ -46,9 +44,7 @@ def to_terminal(
         if shown and titled(section, sections):
             console.print("\n" if index else "", end="")
             console.print(f"{section.key}: {section.title}", style="bold", highlight=False)
-        for dataset, group in by_dataset(shown).items():
-            ran = [line for line in group if line.marks != ["skipped"]]
-            columns = columns_of(section, ran)
+        for dataset, ran, columns, notes in shown_of(section, lines):
             if section is BOUNDS and not wide:
                 kept = (MODEL.heading, COMPONENTS.heading, *NARROW, MARKS.heading)
                 columns = [column for column in columns if column.heading in kept]
@@ -59,7 +55,7 @@ def to_terminal(
                 for number, block in enumerate(_blocks(columns, ran, console.width)):
                     title = f"{dataset}, continued" if number else dataset
                     console.print(_table(title, block, ran, fixed=True))
-            for said in notes_of(section, group):
+            for said in notes:
                 console.print(said, style="dim", markup=False, highlight=False)
         if shown:
             nothing = False
