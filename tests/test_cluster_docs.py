@@ -14,7 +14,8 @@ import yaml
 
 PAGE = (Path(__file__).parents[1] / "docs" / "cluster.md").read_text()
 STUBS = {
-    "scontrol": "printf 'node1\\nnode2\\nnode3\\n'",
+    # More names than a pipe holds: a reader that stops after the first breaks the writer's pipe.
+    "scontrol": "for i in $(seq 20000); do echo node$i; done",
     "srun": 'case "$*" in *hostname*) echo "10.0.0.7 fe80::1";; *) echo "srun $*" >>"$LOG";; esac',
     "sleep": "exit 0",
     "bench": 'echo "bench $*" >>"$LOG"; trap "echo saved >>$LOG; exit 130" TERM; eval "$WORK"',
