@@ -16,9 +16,10 @@ from bench.engine.batches import Pixels, blocks, epoch_generator, steps_an_epoch
 from bench.engine.replica import Replica
 from bench.grid import Cell
 from bench.preparation import Prepared
+from bench.searching import study_name
 from bench.terminal import duration
 from bench.training import ReplicaTrainer, validation_bound
-from bench.tuning.finals import repeats
+from bench.tuning.finals import trainings
 from bench.workshop import Workshop
 
 TIMED_STEPS = 3
@@ -35,8 +36,11 @@ def estimate(prepared: Prepared, console: Console) -> None:
     try:
         counts = Counter(_key(cell) for cell in prepared.todo)
         examples = {_key(cell): cell for cell in prepared.todo}
+        searched = [cell for cell in prepared.todo if cell.settings["tuning"]]
+        studies = Counter(key for key, _ in {(_key(cell), study_name(cell)) for cell in searched})
         table = Table(title="time, if no cell stops early", title_justify="left")
-        for heading in ("dataset", "model", "K", "cells", "epoch", "training", "evaluation"):
+        headings = ["dataset", "model", "K", "cells", "epoch", "training", "evaluation"]
+        for heading in headings + (["searches", "a search"] if studies else []):
             table.add_column(
                 heading, justify="left" if heading in ("dataset", "model") else "right"
             )
@@ -44,10 +48,9 @@ def estimate(prepared: Prepared, console: Console) -> None:
         for key, cell in examples.items():
             epoch, evaluation = time_cell(cell, prepared.workshop)
             config = prepared.config.for_dataset(cell.dataset)
-            tuning = cell.settings["tuning"]
-            runs = 1 + tuning.get("trials", 0) + repeats(tuning.get("finals", {}))
-            training = epoch * config.training.epochs * runs
-            total += (training + evaluation) * counts[key]
+            training = epoch * config.training.epochs
+            search = training * trainings(cell.settings["tuning"])
+            total += (training + evaluation) * counts[key] + search * studies[key]
             table.add_row(
                 cell.dataset,
                 cell.model or f"{cell.prior} x {cell.posterior}",
@@ -56,6 +59,7 @@ def estimate(prepared: Prepared, console: Console) -> None:
                 f"{epoch:.2f} s",
                 duration(training),
                 duration(evaluation),
+                *([str(studies[key]), duration(search)] if studies else []),
             )
     finally:
         torch.set_num_threads(before)

@@ -19,7 +19,7 @@ from bench.evaluation.responsibilities import posterior_means
 from bench.files import atomic_write
 from bench.model import category_of
 from bench.report.figures.source import Source
-from bench.report.figures.stored import Categories
+from bench.report.stored import Categories
 from bench.sampling import decode_at, draw_pictures, with_categories
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from bench.grid import Cell
 from bench.store import Row
+from bench.time_left import TimeLeft
 
 if TYPE_CHECKING:  # the smaller commands start without torch
     from bench.training import Epoch
@@ -66,8 +67,8 @@ class Display:
         self.console, self.epochs = console, epochs
         self.total, self.ended_count = len(cells), 0
         self.running: dict[str, tuple[Cell, Running]] = {}
-        self.searching = any(cell.settings.get("tuning") for cell in cells)
-        self.began = self.spoke = time.monotonic()
+        self.time = TimeLeft(cells, epochs)
+        self.spoke = time.monotonic()
         self.live: Live | None = None
         self.bar: Progress | None = None
         self.task = TaskID(0)
@@ -103,12 +104,16 @@ class Display:
     def phase(self, cell: Cell, name: str) -> None:
         """A cell goes on to tuning, training or evaluation."""
         self.running[cell.id][1].phase = name
+        if name != "tune":
+            self.time.searched(cell)
         self._show()
 
     def epoch(self, cell: Cell, epoch: Epoch, trial: int | None) -> None:
         """A cell has finished an epoch."""
         state = self.running[cell.id][1]
         state.epoch, state.trial = epoch, trial
+        if trial is None:
+            self.time.epoch(cell, epoch.epoch)
         now = time.monotonic()
         if self.live is None and now - self.spoke > QUIET_SECONDS:
             self.spoke = now
@@ -117,6 +122,7 @@ class Display:
 
     def trial(self, cell: Cell, record: TrialRecord) -> None:
         """A trial of a cell's search has ended."""
+        self.time.trial(cell, record)
         value = "failed" if record.value is None else f"nelbo {-record.value:.2f}"
         if record.state == "pruned":
             value += f", pruned after epoch {record.epochs}"
@@ -130,6 +136,7 @@ class Display:
     def ended(self, cell: Cell, row: Row) -> None:
         """A cell is finished or has failed."""
         self.running.pop(cell.id, None)
+        self.time.ended(cell)
         self.ended_count += 1
         if row["status"] == "ok" and "nelbo" not in row:
             text = f"searched: nelbo {-row['validation_bound']:.2f} on the validation data"
@@ -148,19 +155,8 @@ class Display:
         self.console.print(text, style=style, markup=False, highlight=False)
 
     def _left(self) -> str:
-        """The time left, from the cells so far and the epochs of those that run.
-
-        The epochs of a cell say nothing of the search before them, which took most of the time:
-        with searches, ended cells alone count.
-        """
-        fraction = float(self.ended_count)
-        for _, state in self.running.values():
-            if state.epoch is not None and state.trial is None and not self.searching:
-                fraction += 0.9 * min(1.0, state.epoch.epoch / state.epochs)
-        if fraction <= 0:
-            return "time left unknown"
-        elapsed = time.monotonic() - self.began
-        return f"{duration(elapsed / fraction * (self.total - fraction))} left"
+        seconds = self.time.seconds()
+        return "time left unknown" if seconds is None else f"{duration(seconds)} left"
 
     def _show(self) -> None:
         if self.live is not None:

@@ -105,6 +105,24 @@ def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
+def test_the_seeds_of_a_setting_share_the_time_of_its_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench.estimate.time_cell", lambda *_: (1.0, 50.0))
+    words = ("run", "--dry-run", "--models", "VAE", "--datasets", "digits", "--seeds", 2)
+    search = ("--set", "tuning.finalists=2", "--set", "tuning.repeats=3")
+    ended = bench(*words, "--epochs", 100, "--trials", 20, *search, *TINY)
+    assert ended.status == 0, ended.err
+    # Two cells of 150 s, and one search of 20 trials and 6 repeats of 100 s: 2900 s.
+    assert "at most about 48 min with 1 worker(s)" in ended.out
+    assert ended.out.split("digits")[-1].split("\n")[0].replace("│", "").split() == [
+        "VAE", "2", "1.00", "s", "2", "min", "50", "s", "1", "43", "min",
+    ]  # fmt: skip
+    ended = bench(*words, "--epochs", 100, *TINY)
+    assert "at most about 5 min" in ended.out
+    assert "search" not in ended.out
+
+
 def test_version() -> None:
     ended = bench("--version")
     assert (ended.status, ended.out.startswith("bench ")) == (0, True)

@@ -180,6 +180,30 @@ def test_the_monte_carlo_error_of_both_ways_of_sampling_counts(tmp_path: Path) -
         assert verdict(store, "marginal-beats-uniform").here == here
 
 
+@pytest.mark.parametrize(
+    ("key", "model", "name", "content", "said"),
+    [
+        ("marginal-beats-uniform", "CP", "density", '{"weightings": [1]}', "at weightings: "),
+        ("marginal-beats-uniform", "CP", "density", "{", "it is no JSON"),
+        ("few-labels", "MG", "generation", '{"marginal": {"samples": "many"}}',
+         "at marginal.samples: "),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_leaves_a_claim_open_and_is_named(
+    tmp_path: Path, key: str, model: str, name: str, content: str, said: str
+) -> None:
+    store = empty(tmp_path)
+    if model == "CP":
+        values = {"recovered": True, "js": 0.1, "js_mc_se": 0.001, "js_uniform": 0.15}
+        cell = put_cell(store, model, ("gaussians", 150), 0, **values)
+    else:
+        cell = put_cell(store, model, ("mnist", 10), 0, marginal_labels=2.0)
+    (store.folder(cell) / f"{name}.json").write_text(content)
+    found = verdict(store, key)
+    assert found.here == OPEN
+    assert f"{name}.json of cell {cell} is damaged: {said}" in found.detail
+
+
 @pytest.mark.parametrize("done", range(6))
 def test_most_recover_or_fail_in_either_direction(tmp_path: Path, done: int) -> None:
     store = empty(tmp_path)

@@ -127,7 +127,7 @@ def test_a_place_that_was_given_up_is_tried_once_until_it_is_back(
     """A run of many searches would wait for each of them."""
     monkeypatch.setattr(patience, "LIMIT", 0.05)
     monkeypatch.setattr(patience, "FIRST", 0.01)
-    tries, said = list[int](), list[str]()
+    tries, said, ends = list[int](), list[str](), list[str]()
     away = True
 
     def use() -> None:
@@ -138,12 +138,18 @@ def test_a_place_that_was_given_up_is_tried_once_until_it_is_back(
     def used() -> int:
         """How often it was tried."""
         tries.clear()
-        with suppress(StorageAway):
+        try:
             Patience("gone", notice=said.append)(use)
+        except StorageAway as error:
+            ends.append(str(error))
         return len(tries)
 
     assert used() > 2
     assert used() == used() == 1
+    assert [end.partition(". ")[0] for end in ends] == [
+        "tuning.storage gone has not answered for 0.05 s",
+        *["tuning.storage gone still does not answer, and was waited for before"] * 2,
+    ]
     assert len(said) == 1
     away = False
     assert used() == 1

@@ -13,6 +13,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from bench.errors import BenchError
 from bench.spaces import Range
@@ -22,12 +23,16 @@ from bench.tuning.search import share
 from bench.tuning.storage import Storage
 from bench.tuning.study import ROUND, SLOT, Slots
 
-__all__ = ["choose", "finalists", "finals_name", "repeats", "train_again"]
+__all__ = ["choose", "finalists", "finals_name", "train_again", "trainings"]
 
 
-def repeats(finals: Mapping[str, int]) -> int:
-    """How many trainings a search's finals take, by ``tuning.finals`` of a cell's settings."""
-    return finals["settings"] * finals["repeats"] if finals else 0
+def trainings(tuning: Mapping[str, Any]) -> int:
+    """The most trainings that a search takes, finals included, by ``tuning`` of its settings."""
+    if not tuning:
+        return 0
+    finals = tuning.get("finals")
+    again = finals["settings"] * finals["repeats"] if finals else 0
+    return int(tuning["trials"]) + again
 
 
 def finals_name(study: str, trials: int, finals: Mapping[str, int]) -> str:

@@ -176,8 +176,11 @@ class Patience:
                         )
                 if now >= end:
                     _given_up.add(self.place)
+                    said = f"has not answered for {_spoken(limit)}"
+                    if not limit:
+                        said = "still does not answer, and was waited for before"
                     raise StorageAway(
-                        f"tuning.storage {self.place} has not answered for {_spoken(LIMIT)}. "
+                        f"tuning.storage {self.place} {said}. "
                         f"Expected a place that can be reached, found: {reason}. No trial is lost, "
                         "and those that train are kept in the results folder. See to the server "
                         "or the network, and run the same command again: it goes on from here."

@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.report.figures.colours import PATTERNS, TERMS, colour, dash, marker
 from bench.report.figures.source import Drawing, Source, System
-from bench.report.figures.stored import Likelihood
 from bench.report.figures.style import WIDTH, axes_grid
+from bench.report.stored import Likelihood
 from bench.report.summary import Value
 
 __all__ = ["bound_and_purity", "convergence", "decomposition", "points", "stacks"]

@@ -12,8 +12,8 @@ from bench.evaluation.component_sampling import given_component
 from bench.report.figures.colours import colour
 from bench.report.figures.samples import marginal
 from bench.report.figures.source import Drawing, Source, System, noise, of_cell
-from bench.report.figures.stored import Density
 from bench.report.figures.style import SIZES, panels
+from bench.report.stored import Density
 from bench.sampling import draw_pictures
 
 if TYPE_CHECKING:

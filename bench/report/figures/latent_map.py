@@ -16,8 +16,8 @@ from bench.evaluation.responsibilities import posterior_means, prior_mixture
 from bench.model import Model
 from bench.report.figures.colours import MARKERS
 from bench.report.figures.source import Drawing, Source, System, of_cell
-from bench.report.figures.stored import Described
 from bench.report.figures.style import axes_grid
+from bench.report.stored import Described
 
 __all__ = ["LatentMap", "map_latents", "maps"]
 

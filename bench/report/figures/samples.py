@@ -14,8 +14,8 @@ from bench.evaluation.component_sampling import given_component
 from bench.joint import Draw
 from bench.model import Model, category_of
 from bench.report.figures.source import Drawing, Source, System, noise, of_cell
-from bench.report.figures.stored import Described, Generation
 from bench.report.figures.style import axes_grid, blocks, montage, show_montage, titled_blocks
+from bench.report.stored import Described, Generation
 from bench.sampling import draw_pictures, with_categories
 
 __all__ = ["all_systems", "by_category", "by_label", "reconstruct", "shape_of", "two_ways"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.evaluation.kept_examples import Kept, kept_examples
 from bench.history import history_columns
 from bench.registry import Registry
-from bench.report.figures.stored import Categories, Kind, read_stored
+from bench.report.stored import Categories, Kind, read_stored
 from bench.report.summary import Line, summarise
 from bench.store import Row, Store
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bench.report.figures.colours import colour
 from bench.report.figures.source import Drawing, Source, System, of_cell
-from bench.report.figures.stored import Categories
 from bench.report.figures.style import axes_grid, panels
+from bench.report.stored import Categories
 
 __all__ = ["bars", "by_label", "order_of"]
 

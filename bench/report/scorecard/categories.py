@@ -10,6 +10,7 @@ from bench.report.papertables.published import COLUMNS
 from bench.report.scorecard.evidence import Evidence, Measure, Missing, Place, place_name
 from bench.report.scorecard.verdict import HOLM, Claim, Finding, about, estimated
 from bench.report.seedtests import above, contrast
+from bench.report.stored import Generation
 from bench.store import Row
 
 __all__ = ["CATEGORIES"]
@@ -111,14 +112,16 @@ def _few_labels(evidence: Evidence, model: str, place: Place, paper: bool) -> Fi
 
 def _labels(evidence: Evidence, row: Row) -> tuple[int, float | None]:
     """How many labels there are, and the error of exp H of those of n samples (delta method)."""
-    marginal = evidence.details(row, "generation").get("marginal") or {}
-    shares, n = marginal.get("label_probabilities") or [], marginal.get("samples") or 0
+    marginal = evidence.details(row, Generation).marginal
+    if marginal is None:
+        return 0, None
+    shares = marginal.label_probabilities
     p = [share for share in shares if share > 0]
-    if not p or not n:
+    if not p:
         return len(shares), None
     entropy = -sum(share * math.log(share) for share in p)
     variance = sum(share * math.log(share) ** 2 for share in p) - entropy**2
-    return len(shares), math.exp(entropy) * math.sqrt(max(variance, 0.0) / n)
+    return len(shares), math.exp(entropy) * math.sqrt(max(variance, 0.0) / marginal.samples)
 
 
 def relaxed_flatters(evidence: Evidence) -> list[Finding]:

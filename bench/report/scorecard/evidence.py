@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bench.errors import UsageError
 from bench.report.examples import load_examples
@@ -22,6 +21,7 @@ from bench.report.protocols import (
 )  # fmt: skip
 from bench.report.seedtests import Sample
 from bench.report.statistics import Estimate, models_test, procedures_test
+from bench.report.stored import Stored, read_stored
 from bench.store import Row, Store
 
 __all__ = ["Evidence", "Group", "Missing", "Place", "place_name"]
@@ -33,6 +33,7 @@ PROTOCOLS = {
     "released": "preset released, the released code's choices, and not of the paper's protocol",
 }
 Key = TypeVar("Key", bound=Hashable)
+File = TypeVar("File", bound=Stored)
 Kind = tuple[str, str]  # a hash of settings, a fingerprint of the test examples
 
 Measure = Callable[[Row], tuple[float | None, float | None]]  # a number and its error
@@ -251,13 +252,18 @@ class Evidence:
             errors.append(error)
         return Sample(tuple(values), tuple(errors), least_sd, shared)
 
-    def details(self, row: Row, name: str) -> dict[str, Any]:
-        """A JSON file of the cell; empty where it is not there."""
+    def details(self, row: Row, kind: type[File]) -> File:
+        """A JSON file of the cell; one that says nothing where it is not there.
+
+        Raises:
+            Missing: it cannot be read, or is of another structure.
+        """
         try:
-            found = json.loads((self.store.folder(row["cell"]) / f"{name}.json").read_text())
-        except (OSError, json.JSONDecodeError):
-            return {}
-        return found if isinstance(found, dict) else {}
+            return read_stored(kind, (self.store.folder(row["cell"]) / kind.file).read_bytes())
+        except FileNotFoundError:
+            return kind()
+        except (OSError, ValueError) as error:
+            raise Missing(f"{kind.file} of cell {row['cell']} is damaged: {error}") from None
 
     def protocol(self, group: Group) -> str:
         """``paper``, ``released``, or empty for cells that were trained otherwise."""

@@ -10,6 +10,7 @@ from bench.report.scorecard.categories import COUNTED, OVER_SEEDS, number
 from bench.report.scorecard.evidence import Evidence, Missing, Place, place_name
 from bench.report.scorecard.verdict import Claim, Finding, about, estimated
 from bench.report.seedtests import above, contrast, majority
+from bench.report.stored import Density, Weighting
 from bench.store import Row
 
 __all__ = ["SYNTHETIC"]
@@ -90,11 +91,10 @@ def marginal_beats_uniform(evidence: Evidence) -> list[Finding]:
             if uniform is None or marginal is None:
                 return None, None
             # As if independent: the same draws serve both, which would make it smaller.
-            found = evidence.details(row, "density").get("weightings") or {}
-            other = (found.get("c ~ p(c)") or {}).get("js_mc_se")
-            if error is None or other is None:
+            found = evidence.details(row, Density).weightings.get("c ~ p(c)", Weighting())
+            if error is None or found.js_mc_se is None:
                 return uniform - marginal, None
-            return uniform - marginal, math.hypot(error, other)
+            return uniform - marginal, math.hypot(error, found.js_mc_se)
 
         sample = evidence.sample(group, gap, "the density", shared=False)
     except Missing as why:

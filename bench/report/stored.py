@@ -1,7 +1,7 @@
-"""What figures read of the JSON files in a cell's folder, and which structure that must have.
+"""What figures and the scorecard read of a cell's JSON files, and which structure that must have.
 
-A figure of many cells must not be lost for one file that is JSON and yet no such file. So each file
-is checked as it is read, apart from all others, and what is drawn has the types that it says.
+What is made of many cells must not be lost for one file that is JSON and yet no such file. So each
+file is checked as it is read, apart from all others, and what is read has the types that it says.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Index = Annotated[int, Field(ge=0)]
 
 
 class Part(BaseModel):
-    """A part of a file: what else is there, is not drawn."""
+    """A part of a file: what else is there, is not read."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -81,12 +81,19 @@ class Curves(Part):
     true: Annotated[list[Share], Field(min_length=2)]
 
 
+class Weighting(Part):
+    """How near a way to choose the category comes to the density; js_mc_se in nats."""
+
+    js_mc_se: Share | None = None
+
+
 class Density(Stored):
     """A known density."""
 
     file = "density.json"
     truth: Truth | None = None
     curves: Curves | None = None
+    weightings: dict[str, Weighting] = {}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -129,11 +136,19 @@ class Pictures(Part):
     labels: Annotated[dict[str, list[Index]], Field(alias="labels.png")] = {}
 
 
+class Marginal(Part):
+    """How many samples were drawn from the marginal, and which share of them has each label."""
+
+    samples: PositiveInt
+    label_probabilities: Shares
+
+
 class Generation(Stored):
     """What categories generate."""
 
     file = "generation.json"
     pictures: Pictures | None = None
+    marginal: Marginal | None = None
 
 
 class Recipe(Part):
