@@ -47,7 +47,7 @@ def put_cell(store: Store, model: str, place: Place, seed: int, **values: Any) -
 @cache
 def protocol(dataset: str, model: str, preset: str = "") -> dict[str, Any]:
     """How a preset's cells on a dataset are trained; without a name, the paper's."""
-    config = load_config(preset or ("synthetic" if dataset == SYNTHETIC else "paper"), None, ())
+    config = load_config(preset or "paper", None, ())
     local, (prior, posterior) = config.for_dataset(dataset), PAIRS[model]
     return {
         "training": local.training.model_dump(), "model": local.model.model_dump(),

@@ -68,10 +68,14 @@ def test_models_beside_priors_are_refused() -> None:
         plan_of(models="CP", priors="vamp")
 
 
-def test_the_paper_has_its_62_numbers() -> None:
-    names = ("mnist", "fashion_mnist", "omniglot")
+def test_the_paper_has_its_62_numbers_and_its_known_density() -> None:
+    names = ("mnist", "fashion_mnist", "omniglot", "gaussians")
     plan = make_plan(load_config("paper"), REGISTRY, dict.fromkeys(names, "print"), "cpu")
-    assert len(plan.cells) == 62
+    synthetic = [cell for cell in plan.cells if cell.dataset == "gaussians"]
+    assert len(plan.cells) - len(synthetic) == 62
+    assert {cell.components for cell in synthetic} == {None, 2, 150}
+    assert len(synthetic) == 16
+    assert {cell.settings["model"]["latent_dim"] for cell in plan.cells} == {40}
     assert not plan.skipped
     sizes = {cell.components for cell in plan.cells if cell.dataset == "omniglot"}
     assert sizes == {None, 50, 500}

@@ -12,7 +12,7 @@ import pytest
 from bench.report import protocols
 from bench.report.scorecard import CLAIMS, Verdict, judge
 from bench.store import Store
-from claimed import FALSE, OPEN, TRUE, WORLDS, put_bounds
+from claimed import FALSE, OPEN, TRUE, WORLDS, protocol, put_bounds, put_cell
 from fabricated import empty, put
 from runs import bench
 
@@ -144,12 +144,35 @@ def test_the_released_code_is_judged_apart_and_under_its_name(tmp_path: Path) ->
     put_bounds(store, {"CP": 101.0, "INDq": 100.0}, MNIST, preset="released")
     found = verdict(store, "cp-beats-indq")
     assert (found.verdict, found.here) == (FALSE, FALSE)
-    assert "Not the paper's protocol: mnist K=10 (the released code's choices)." in found.detail
+    said = "Not the paper's protocol: mnist K=10 (preset released: the released code's choices)."
+    assert said in found.detail
     assert "of preset released" in bench("report", "--scorecard", "--out", store.out).out
     put_bounds(store, {"CP": 99.0, "INDq": 100.0}, ("mnist", 150))  # now the paper's is judged
     found = verdict(store, "cp-beats-indq")
     assert (found.verdict, found.here) == (OPEN, TRUE)
     assert "mnist K=10 (CP only of preset released: --settings released judges it" in found.detail
+
+
+def test_the_stated_sizes_are_judged_before_smaller_ones(tmp_path: Path) -> None:
+    """Of section 6.1, for which there are two presets."""
+    store, place = empty(tmp_path), ("gaussians", 2)
+    smaller = protocol("gaussians", "CP", "synthetic")
+    for seed in range(5):
+        put_cell(store, "CP", place, seed, recovered=True, js=0.01, config=smaller)
+    found = verdict(store, "cp-recovers-2")
+    assert found.verdict == TRUE
+    assert "Not the paper's protocol: gaussians K=2 (preset synthetic: smaller" in found.detail
+    said = " ".join(bench("report", "--scorecard", "--out", store.out).out.split())
+    assert "verdicts are on 5 cells of preset synthetic: smaller networks" in said
+    for seed in range(5):
+        stated = {"cell": f"stated-{seed}", "setting": "stated"}
+        put_cell(store, "CP", place, seed, recovered=False, js=0.01, **stated)
+    found = verdict(store, "cp-recovers-2")
+    assert found.verdict == FALSE
+    assert "Not the paper's" not in found.detail
+    assert "Not judged: preset synthetic of the same models" in found.detail
+    said = " ".join(bench("report", "--scorecard", "--out", store.out).out.split())
+    assert "verdicts are on 5 cells of the paper's protocol; 5 cells of preset synthetic" in said
 
 
 def test_cells_of_no_preset_are_counted_together(tmp_path: Path) -> None:

@@ -14,15 +14,16 @@ from bench.report.summary import Row, size_of
 from bench.store import Store
 
 __all__ = [
-    "PAPER", "RELEASED", "choose_settings", "differences", "of_preset", "presets_of", "protocol_of",
+    "PROTOCOLS", "choose_settings", "differences", "of_preset", "presets_of", "protocol_of",
     "runs_on", "trained",
 ]  # fmt: skip
 
-PAPER = ("paper", "synthetic")
-"""The presets that are the paper's protocol: of its images, and of its section 6.1."""
-
-RELEASED = ("released",)
-"""The preset of the released code's choices."""
+PROTOCOLS = {
+    "paper": "",
+    "released": "preset released: the released code's choices",
+    "synthetic": "preset synthetic: smaller networks and a shorter schedule than the paper states",
+}
+"""The presets whose cells have verdicts, the paper's own first, and what is not the paper's."""
 
 FREE = ("training.checkpoint_seconds",)
 """Changes no number."""
@@ -75,13 +76,13 @@ def runs_on(preset: str, dataset: str) -> bool:
 
 
 def protocol_of(store: Store, row: Row) -> str:
-    """``paper`` or ``released`` where a cell is of that protocol on its published data, else ""."""
+    """Which of ``PROTOCOLS`` a cell is of, on its published data; empty where of none."""
     if str(row["dataset_fingerprint"]).startswith("unverified"):
         return ""
     found = trained(store, row)
-    for preset in (*PAPER, *RELEASED) if found else ():
+    for preset in PROTOCOLS if found else ():
         if runs_on(preset, row["dataset"]) and not differences(found, of_preset(preset, row)):
-            return "paper" if preset in PAPER else "released"
+            return preset
     return ""
 
 

@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.report.examples import load_examples
 from bench.report.papertables.published import COLUMNS, SYSTEMS, UNSIZED
 from bench.report.protocols import (
-    PAPER,
+    PROTOCOLS,
     differences,
     of_preset,
     presets_of,
@@ -28,10 +28,7 @@ __all__ = ["Evidence", "Group", "Missing", "Place", "place_name"]
 
 Place = tuple[str, int]  # dataset, K
 
-PROTOCOLS = {
-    "paper": "the paper's protocol",
-    "released": "preset released, the released code's choices, and not of the paper's protocol",
-}
+PAPER = "the paper's protocol"
 Key = TypeVar("Key", bound=Hashable)
 File = TypeVar("File", bound=Stored)
 Kind = tuple[str, str]  # a hash of settings, a fingerprint of the test examples
@@ -134,10 +131,14 @@ class Evidence:
         return Group(model, tuple(sorted(usable[chosen], key=lambda row: int(row["seed"]))))
 
     def usable(self, dataset: str, kinds: Mapping[Key, Sequence[Row]]) -> dict[Key, Sequence[Row]]:
-        """Of one model's seeds, by settings: those that count; the protocol's where it has any."""
+        """Of one model's seeds, by settings: those that count, of the first protocol they have."""
         counting = {kind: rows for kind, rows in kinds.items() if self._counts(dataset, rows)}
-        ours = {kind: rows for kind, rows in counting.items() if self._protocol(rows)}
-        return ours or counting
+        for protocol in PROTOCOLS:
+            if ours := {
+                k: rows for k, rows in counting.items() if self._protocol(rows) == protocol
+            }:
+                return ours
+        return counting
 
     def name(self, rows: Sequence[Row]) -> str:
         """What to call the settings of seeds of one model: a preset, or their hash."""
@@ -146,24 +147,28 @@ class Evidence:
 
     def chosen(self) -> str:
         """In one line what is judged, and what else the store has; empty where that is all."""
-        mine, others = 0, Counter[str]()
+        mine, others = Counter[str](), Counter[str]()
         for (dataset, model, _), kinds in self.groups.items():
             for rows in kinds.values() if model in SYSTEMS else ():
-                if self._protocol(rows) and self._counts(dataset, rows):
-                    mine += len(rows)
+                protocol = self._protocol(rows)
+                if protocol and self._counts(dataset, rows):
+                    mine[protocol] += len(rows)
                 else:
                     # Every model has a hash of its own: they would fill the line and say little.
                     preset = presets_of(self.store, rows[0])[:1]
                     others[f"preset {preset[0]}" if preset else "other settings"] += len(rows)
-        if not others and self.judged == "paper":
+        if not others and set(mine) <= {"paper"}:
             return ""
-        said = f"verdicts are on {mine} cells of {PROTOCOLS[self.judged]}"
-        if not others:
-            return f"{said}."
-        most = [f"{count} of {name}" for name, count in others.most_common()]
+        listed = [f"{count} of {name}" for name, count in others.most_common()]
         if not mine:
-            return f"no cell is of the paper's protocol: here is on {', '.join(most)}."
-        return f"{said}; also here: {', '.join(most)} (--settings chooses)."
+            return f"no cell is of the paper's protocol: here is on {', '.join(listed)}."
+        said = "; ".join(
+            f"{mine[name]} cells of " + (f"{why}, not of the paper's protocol" if why else PAPER)
+            for name, why in PROTOCOLS.items()
+            if mine[name]
+        )
+        more = f"; also here: {', '.join(listed)} (--settings chooses)" if listed else ""
+        return f"verdicts are on {said}{more}."
 
     def _counts(self, dataset: str, rows: Sequence[Row]) -> bool:
         """Whether cells may stand beside those of the protocol that is judged."""
@@ -266,7 +271,7 @@ class Evidence:
             raise Missing(f"{kind.file} of cell {row['cell']} is damaged: {error}") from None
 
     def protocol(self, group: Group) -> str:
-        """``paper``, ``released``, or empty for cells that were trained otherwise."""
+        """One of ``PROTOCOLS``, or empty for cells that were trained otherwise."""
         return self._protocol(group.rows)
 
     def other_protocol(self, group: Group) -> str:
@@ -279,10 +284,9 @@ class Evidence:
         found = trained(self.store, row)
         if not found:
             return "how it was trained is not on disk"
-        preset = next((name for name in PAPER if runs_on(name, row["dataset"])), "")
-        if not preset:
+        if not runs_on("paper", row["dataset"]):
             return "the paper has no such data"
-        return ", ".join(differences(found, of_preset(preset, row)))
+        return ", ".join(differences(found, of_preset("paper", row)))
 
 
 def _known_density(kinds: dict[tuple[str, str], list[Row]]) -> bool:

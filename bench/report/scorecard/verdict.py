@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.report.bootstrap import LEVEL
+from bench.report.protocols import PROTOCOLS
 from bench.report.scorecard.evidence import Evidence, Group
 from bench.report.statistics import Estimate, holm
 
@@ -18,7 +19,6 @@ Outcome = Literal["holds", "does not hold", "cannot be told"]
 HOLDS: Outcome = "holds"
 FAILS: Outcome = "does not hold"
 UNKNOWN: Outcome = "cannot be told"
-RELEASED = "the released code's choices"
 HOLM = "Holm over the tests that the claim's verdict counts, and over its others apart"
 """How the p values of a claim are adjusted."""
 SINGLE = "one training seed on a side; the claim is about systems, and takes at least two"
@@ -44,7 +44,7 @@ class Finding:
             claim.
         seeds: training seeds of the side that has fewest. With one a finding is about these
             trained models, and a claim is about systems.
-        released: whether the cells are of the released code's choices, not of the paper's protocol.
+        by: the protocol of cells that count and are not of the paper's, in words.
     """
 
     place: str
@@ -58,7 +58,7 @@ class Finding:
     shown: bool = True
     other: str = ""
     seeds: int = 0
-    released: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def about(finding: Finding, evidence: Evidence, *groups: Group) -> Finding:
         finding,
         other=next((other for other in others if other), ""),
         seeds=min(len(group.rows) for group in groups),
-        released=any(evidence.protocol(group) == "released" for group in groups),
+        by=next(filter(None, (PROTOCOLS.get(evidence.protocol(g)) for g in groups)), ""),
     )
 
 
@@ -170,7 +170,7 @@ def conclude(claim: Claim, tests: Sequence[Finding], passed_over: Sequence[str] 
         detail.append(f"Missing: {missing}.")
     if others := _listed(tested, lambda test: test.other):
         detail.append(f"Not by the paper's protocol: {others}.")
-    if by := _listed(tested, lambda test: RELEASED if test.released else ""):
+    if by := _listed(tested, lambda test: test.by):
         detail.append(f"Not the paper's protocol: {by}.")
     if passed_over:
         detail.append(f"Not judged: {', '.join(passed_over)} of the same models (--settings).")
