@@ -15,10 +15,11 @@ from PIL import Image
 from bench import cells, training
 from bench.data import loading as data_loading
 from bench.report.figures import Figure
-from bench.report.page import write_page
+from bench.report.page import build, write_page
 from bench.report.page.inline import inline
 from bench.report.page.links import LOCAL, Links, find_links
 from bench.report.page.pairs import paired
+from bench.report.page.parts import Parts
 from bench.report.page.pictures import Embedder
 from bench.report.page.views import cell_columns
 from bench.report.statistics import models_test
@@ -149,6 +150,37 @@ def test_pictures_are_pressed_into_their_share_or_left_out(tmp_path: Path) -> No
     assert Embedder(1000, [10]).embed(tmp_path / "none.png") is None
     (tmp_path / "broken.png").write_bytes(b"no picture")
     assert Embedder(1000, [10]).embed(tmp_path / "broken.png") is None
+
+
+def test_figures_without_room_are_links_and_those_of_the_grid_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, rows = full_store(tmp_path)
+    folder = store.out / "report" / "figures"
+    folder.mkdir(parents=True)
+    random, figures = np.random.default_rng(0), list[Figure]()
+    for number in range(12):  # noise cannot be pressed
+        path = folder / f"{number}.png"
+        noise = random.integers(0, 255, (400, 400), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+        cell = None if number == 11 else "cp0"
+        figures.append(
+            Figure(f"{number}", "Noise", f"Figure {number}.", path, None, "digits", (), None, cell)
+        )
+    parts = Parts(figures)
+    monkeypatch.setattr(build, "make_parts", lambda *_: parts)
+    monkeypatch.setattr(build, "FIGURE_ROOM", 100_000)
+    monkeypatch.setattr(build, "CELL_ROOM", 20_000)
+    told: list[str] = []
+    text = write_page(store, rows, notice=told.append).read_text()
+    left_out = text.count("; no room for it here")
+    assert 0 < left_out < 12
+    assert f"{left_out} figures are links: the page has no more room" in told
+    assert 'alt="Figure 11."' in text
+    monkeypatch.setattr(build, "CELL_ROOM", 2_000_000)  # what pictures of cells leave, is theirs
+    told.clear()
+    assert "; no room for it here" not in write_page(store, rows, notice=told.append).read_text()
+    assert not told
 
 
 @pytest.mark.slow

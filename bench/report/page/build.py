@@ -80,9 +80,10 @@ def write_page(
     lines = summarise(rows)
     mark_best(lines, store)
     parts = make_parts(store, rows, notice)
-    general, of_cells = _figures(parts, store)
-    pictures = [store.folder(row["cell"]) / name for row in ran for name in PICTURES]
-    embedder = Embedder(CELL_ROOM, _sizes(pictures))
+    pictures = _sizes([store.folder(row["cell"]) / name for row in ran for name in PICTURES])
+    spare = max(0, CELL_ROOM - sum(pictures))
+    general, of_cells = _figures(parts, store, FIGURE_ROOM + spare, notice)
+    embedder = Embedder(CELL_ROOM, pictures)
     links = find_links(uri, store.out, notice)
     cards = cell_cards(store, ran, embedder, links.runs, of_cells)
     if embedder.left_out:
@@ -122,13 +123,20 @@ def write_page(
     return path
 
 
-def _figures(parts: Parts, store: Store) -> tuple[dict[str, list[Shown]], dict[str, list[Shown]]]:
-    """Figures by title, and those about one cell by its id."""
-    embedder = Embedder(FIGURE_ROOM, _sizes([figure.png for figure in parts.figures]))
+def _figures(
+    parts: Parts, store: Store, room: int, notice: Callable[[str], None]
+) -> tuple[dict[str, list[Shown]], dict[str, list[Shown]]]:
+    """Figures by title, and those about one cell by its id; those of the grid have room first."""
+    figures = sorted(parts.figures, key=lambda figure: bool(figure.cell))
+    drawings = [
+        inline(figure.svg, figure.caption) if figure.asked and figure.svg else ""
+        for figure in figures
+    ]
+    pictures = [one.png for one, drawing in zip(figures, drawings, strict=True) if not drawing]
+    embedder = Embedder(room, _sizes(pictures))
     general: dict[str, list[Shown]] = {}
     of_cells: dict[str, list[Shown]] = {}
-    for figure in parts.figures:
-        drawing = inline(figure.svg, figure.caption) if figure.asked and figure.svg else ""
+    for figure, drawing in zip(figures, drawings, strict=True):
         found = Embedded("") if drawing else embedder.embed(*_formats(figure))
         if found is None:
             continue
@@ -138,6 +146,8 @@ def _figures(parts: Parts, store: Store) -> tuple[dict[str, list[Shown]], dict[s
             of_cells.setdefault(figure.cell, []).append(shown)
         else:
             general.setdefault(figure.title, []).append(shown)
+    if embedder.left_out:
+        notice(f"{embedder.left_out} figures are links: the page has no more room")
     return general, of_cells
 
 
