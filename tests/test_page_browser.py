@@ -290,6 +290,9 @@ def test_a_point_of_the_scatter_tells_its_system_by_pointer_and_by_keyboard(driv
         return bool(tip.text == first)
 
     until(driver, hovered)
+    driver.execute_script("document.dispatchEvent(new Event('scroll'))")  # what is in view, moves
+    assert tip.text == points[1].get_attribute("aria-label")  # the keyboard is on it
+    until(driver, hovered)  # the pointer has not left the first
 
 
 def test_a_link_to_a_cell_opens_it(driver: Driver) -> None:

@@ -145,8 +145,11 @@ new MutationObserver(describe).observe(document.body, { childList: true, subtree
 
 // A number's definition and errors, under the pointer and under the keyboard.
 const tip = byId("tip");
+const toldBy = (target) =>
+  target?.closest?.("[title], [data-tip], td.number, svg [aria-label]") ?? null;
+let shown = null; // what was explained last
 function explain(target) {
-  const told = target?.closest?.("[title], [data-tip], td.number, svg [aria-label]");
+  const told = toldBy(target);
   if (!told || told.closest("select, iframe")) return false;
   if (told.title) {
     told.dataset.tip = told.title; // else the browser would show its own as well
@@ -168,6 +171,7 @@ function explain(target) {
   if (!parts.length) return false;
   tip.textContent = parts.join("\n");
   tip.hidden = false;
+  shown = told;
   const box = told.getBoundingClientRect();
   const own = tip.getBoundingClientRect();
   const above = box.top - own.height - 6;
@@ -184,7 +188,12 @@ document.addEventListener("mouseover", (event) => {
   if (held && place === `${event.screenX} ${event.screenY}`) return;
   if (!explain(event.target)) again();
 });
-document.addEventListener("mousemove", (event) => { place = `${event.screenX} ${event.screenY}`; });
+document.addEventListener("mousemove", (event) => {
+  const before = place;
+  place = `${event.screenX} ${event.screenY}`;
+  // A page that scrolled has gone back to what the keyboard is on; the pointer is where it was.
+  if (place !== before && held && toldBy(event.target) !== shown) explain(event.target);
+});
 document.addEventListener("focusin", (event) => {
   // Arrow keys are the table's while the focus is in it, and no longer.
   if (!event.target.closest("#cell-table tbody, [id^=keytable-focus-capture]")) rows.cell.blur();
