@@ -18,7 +18,8 @@ class TimeLeft:
     """Counts work in cells of the most epochs; a trial is the part of one that its epochs are.
 
     Trials are stopped early, so those to come are taken to be as long as those that have ended.
-    Nothing is said before the first has.
+    Nothing is said before the first has. The speed is this run's: what earlier ones have done is
+    not to do, and took no time of this one.
 
     Args:
         cells: all that the run will train.
@@ -28,7 +29,8 @@ class TimeLeft:
     def __init__(self, cells: Sequence[Cell], epochs: Mapping[str, int]) -> None:
         self.epochs = epochs
         self.began = time.monotonic()
-        self.training: dict[str, float] = {}
+        self.training: dict[str, float] = {}  # of each cell, what it has done
+        self.before: dict[str, float] = {}  # and which part of that earlier runs have
         self.ahead = {cell.id for cell in cells}
         self.searches: dict[str, int] = {}  # trainings that each has still to come
         self.of: dict[str, str] = {}  # the search of each cell: one serves all seeds
@@ -57,19 +59,22 @@ class TimeLeft:
     def epoch(self, cell: Cell, epoch: int) -> None:
         """A cell has ended an epoch of its own training."""
         self.searched(cell)
-        self.training[cell.id] = TRAINING * min(1.0, epoch / self.epochs[cell.dataset])
+        most = self.epochs[cell.dataset]
+        self.before.setdefault(cell.id, TRAINING * (epoch - 1) / most)
+        self.training[cell.id] = TRAINING * min(1.0, epoch / most)
 
     def ended(self, cell: Cell) -> None:
         """A cell is finished or has failed."""
         self.searched(cell)
         self.training.pop(cell.id, None)
         self.ahead.discard(cell.id)
-        self.cells += 1
+        self.cells += 1 - self.before.pop(cell.id, 0.0)
 
     def seconds(self) -> float | None:
         """What is left at the speed so far; None while that cannot be told."""
         partly = sum(self.training.values())
-        done, trials = self.cells + partly + self.trials, sum(self.searches.values())
+        here = partly - sum(self.before.values())
+        done, trials = self.cells + here + self.trials, sum(self.searches.values())
         if done <= 0 or (trials and not self.told and not self.cells):
             return None
         # Where cells have ended without a trial of this run, others have searched: as good a guess.

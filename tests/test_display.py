@@ -44,11 +44,23 @@ class Clock:
 def test_epochs_tell_how_long_a_run_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Clock(monkeypatch)
     assert run.left == "time left unknown"
+    run.epoch(1)
     run.now += 100
     run.epoch(10)
     assert run.left == "35 min left"  # .09 of a cell took 100 s, so 1.91 cells take 2122 s
     run.display.ended(run.cells[0], OK)
     assert run.left == "2 min left"  # one took 100 s
+
+
+def test_epochs_of_another_day_took_no_time_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Clock(monkeypatch)
+    run.now += 10
+    run.epoch(81)
+    run.now += 90
+    run.epoch(90)
+    assert run.left == "22 min left"  # .09 of a cell took 100 s, so 1.19 cells take 1322 s
+    run.display.ended(run.cells[0], OK)
+    assert run.left == "6 min left"  # .28 took 100 s, so one takes 357 s
 
 
 def test_a_search_tells_it_from_its_trials_and_their_epochs(
@@ -66,6 +78,7 @@ def test_a_search_tells_it_from_its_trials_and_their_epochs(
     run.trial(2, 100)
     run.trial(3, 50)
     run.display.phase(run.cells[0], "train")
+    run.epoch(1)
     run.now += 60
     run.epoch(100)
     assert run.left == "73 s left"  # 3.9 took 260 s, 1.1 are left

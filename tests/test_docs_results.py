@@ -1,0 +1,85 @@
+"""The tables of results in docs/ are made of the columns of results.csv kept in docs/results/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def stored(name: str, run: str) -> pd.DataFrame:
+    """The cells of one run, seeds in order."""
+    table = pd.read_csv(DOCS / "results" / f"{name}.csv")
+    found = table[table["run"] == run].sort_values("seed")
+    assert len(found)
+    return found
+
+
+def of(table: pd.DataFrame, model: str, components: int | None = None) -> pd.DataFrame:
+    found = table[table["model"] == model]
+    return found if components is None else found[found["components"] == components]
+
+
+def page(name: str) -> str:
+    return " ".join((DOCS / f"{name}.md").read_text().split())
+
+
+def short(value: float, digits: int) -> str:
+    """As .0003 and -.0075."""
+    return f"{value:.{digits}f}".replace("0.", ".", 1)
+
+
+def spread(values: pd.Series, digits: int = 2) -> str:
+    return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
+
+
+def densities(table: pd.DataFrame) -> str:
+    """How many seeds recover both modes, and the distance with its spread."""
+    js = table["js"]
+    recovered = int((table["recovered"] == "yes").sum())
+    return f"{recovered} of {len(table)} | {short(js.mean(), 4)} ± {short(js.std(ddof=1), 4)}"
+
+
+@pytest.mark.parametrize("model", ["MG", "VP", "HVP", "INDqp", "INDp", "INDq", "CP"])
+def test_the_synthetic_mixture(model: str) -> None:
+    cells = of(stored("synthetic", "preset synthetic"), model)
+    few, many = (densities(of(cells, model, size)) for size in (2, 150))
+    assert f"| {model} | {few} | {many} |" in page("reproduction")
+
+
+@pytest.mark.parametrize("model", ["VAE", "HVAE"])
+def test_the_synthetic_mixture_without_components(model: str) -> None:
+    cells = of(stored("synthetic", "preset synthetic"), model)
+    assert f"| {model} (no K) | {densities(cells)} | | |" in page("reproduction")
+
+
+@pytest.mark.parametrize(("model", "size"), [("MG", 2), ("INDq", 150)])
+def test_priors_that_are_not_learned(model: str, size: int) -> None:
+    frozen = of(stored("synthetic", "priors not learned"), model, size)
+    learned = of(stored("synthetic", "preset synthetic"), model, size)["js"]
+    beside = f"{short(learned.mean(), 4)} ± {short(learned.std(ddof=1), 4)}"
+    assert f"| {model}, K = {size}, not learned | {densities(frozen)} | {beside} |" in page(
+        "reproduction"
+    )
+
+
+@pytest.mark.parametrize("model", ["VAE", "MG", "VP", "INDqp", "CP"])
+def test_what_tuning_gains(model: str) -> None:
+    default = of(stored("tuning", "paper, 200 epochs"), model)
+    tuned = of(stored("tuning", "paper, 200 epochs, tuned"), model)
+    assert list(default["seed"]) == list(tuned["seed"]) == list(range(5))
+    found = stats.ttest_ind(tuned["nelbo"], default["nelbo"], equal_var=False)
+    low, high = found.confidence_interval(0.95)
+    gain = float(np.mean(tuned["nelbo"]) - np.mean(default["nelbo"]))
+    line = (
+        f"| {model} | {spread(default['nelbo'])} | {spread(tuned['nelbo'])} | "
+        f"{gain:+.2f} [{low:+.2f}, {high:+.2f}] |"
+    )
+    assert line in page("tuning")
+    whole = of(stored("tuning", "paper, all epochs"), model)
+    assert spread(whole["nelbo"]) in page("tuning")
