@@ -127,6 +127,7 @@ def test_a_place_that_was_given_up_is_tried_once_until_it_is_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A run of many searches would wait for each of them."""
+    monkeypatch.setattr(patience, "time", Clock())  # a stall would leave fewer tries
     monkeypatch.setattr(patience, "LIMIT", 0.05)
     monkeypatch.setattr(patience, "FIRST", 0.01)
     tries, said, ends = list[int](), list[str](), list[str]()

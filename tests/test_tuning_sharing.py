@@ -143,12 +143,15 @@ def die_after(calls: int) -> None:
 
 
 class Clock:
-    """One that moves by hand: on a busy machine a real sign of life may be late."""
+    """One that the test moves: on a busy machine whatever is real may be late."""
 
     now = 0.0
 
     def monotonic(self) -> float:
         return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def test_a_process_of_another_machine_is_judged_by_its_signs_of_life(
