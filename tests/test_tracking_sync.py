@@ -151,7 +151,7 @@ def test_a_second_sender_waits_for_the_first(
         assert [process.poll() for process in waiting] == [None, None]
         assert not (tmp_path / "mlflow.db").exists()
     for process in waiting:
-        answer, _ = process.communicate(timeout=120)
+        answer, _ = process.communicate(timeout=400)
         assert (process.returncode, answer) == (0, "")
     found = snapshot(locate("", tmp_path).uri, "bench")  # refuses a run that is there twice
     assert sorted(found) == ["demo", "one", "trial of one", "trial of two", "two"]
