@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bench.tuning import TuningResult
 from bench.tuning.storage import Storage
@@ -16,6 +17,15 @@ pytest_plugins = ("_skips", "figured")
 # Read by torch when it is imported, by subprocesses too. Threads that share products as small as
 # these wait for each other, on a busy machine for twenty times as long as the product takes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What a shell may have exported changes tables, colours and memory. Tests that want one set it.
+SHELL = ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "GLIBC_TUNABLES")
+for name in [name for name in os.environ if name in SHELL or name.startswith("MALLOC_")]:
+    del os.environ[name]
+
+# A busy machine exceeds any deadline, and the same examples each time are found again by anybody.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

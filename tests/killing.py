@@ -43,7 +43,7 @@ GRID: Sequence[tuple[object, ...]] = (
 )  # fmt: skip
 PARTS = {"all": (0, 1, 2, 3), "alone": (0, 1), "workers": (2,), "finals": (3,)}
 OFTEN = ("--set", "training.checkpoint_seconds=1e-6", "--set", "engine.replicas=2")
-LONGEST = 240.0  # seconds of one run on a busy machine
+LONGEST = 900.0  # seconds of one run on a busy machine
 
 
 @dataclass

@@ -53,8 +53,8 @@ class Lossy:
                     to.sendall(data)
                     if b"COMMIT" in data:
                         if matched and self._loses():
-                            while b"COMMIT" not in to.recv(SIZE):
-                                pass
+                            while (data := to.recv(SIZE)) and b"COMMIT" not in data:
+                                pass  # nothing at all: the server has ended
                             return
                         matched = False
 

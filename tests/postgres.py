@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -98,10 +99,16 @@ def new_database(url: str) -> str:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on.
+
+    Below those that the system gives away by itself: none of its own takes this one before a server
+    does, or while a server is down.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_768)  # tests may have seeded `random`
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _somebody() -> dict[str, Any]:

@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "RAY_memory_monitor_refresh_ms": "0",  # else tasks die where others fill the machine's memory
+}
 SMALL = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
 
 
@@ -60,9 +64,12 @@ def two_nodes() -> Iterator[TwoNodes]:
     with patch.dict(os.environ, {**QUIET, "RAY_TMPDIR": str(folder)}):
         from ray.cluster_utils import Cluster
 
-        cluster = Cluster(initialize_head=True, head_node_args=SMALL)
+        cluster, nodes = Cluster(), list[Any]()
         try:
-            yield TwoNodes(cluster, cluster.add_node(**SMALL))
+            for _ in range(2):  # the head first; by itself Ray waits for half a minute only
+                nodes.append(cluster.add_node(wait=False, **SMALL))
+                cluster.wait_for_nodes(timeout=300)
+            yield TwoNodes(cluster, nodes[1])
         finally:
             processes = [
                 started.process.pid

@@ -102,7 +102,7 @@ def start(folder: Path, *arguments: object, before: str = "") -> subprocess.Pope
 
 
 def wait_for(
-    ready: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 90
+    ready: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 400
 ) -> None:
     """Until ``ready``, while the process lives."""
     end = time.monotonic() + seconds

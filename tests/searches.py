@@ -40,8 +40,10 @@ class Climbing:
         seconds: float = 0.0,
         most: int = 0,
         rungs: Sequence[int] = (1, 3),
+        crew: int = 1,
     ) -> None:
         self.log, self.seconds, self.most, self.rungs = log, seconds, most, rungs
+        self.crew = crew  # processes: none goes on before each has begun a trial
         self.facts: dict[str, Any] = {}
         self.begun = 0
 
@@ -55,9 +57,17 @@ class Climbing:
                 stream.write("".join(f"{os.getpid()} {p.number}\n" for p in proposals))
         if self.begun == self.most:
             os.kill(os.getpid(), signal.SIGKILL)
+        end = time.monotonic() + 300
+        while self.crew > 1 and self._workers() < self.crew and time.monotonic() < end:
+            time.sleep(0.01)
         return Climber(self, proposals[0])
 
     def sweep(self, going: Collection[int]) -> None: ...
+
+    def _workers(self) -> int:
+        """How many processes the log names."""
+        assert self.log is not None
+        return len({line.split()[0] for line in self.log.read_text().splitlines()})
 
 
 class Climber:
@@ -82,8 +92,8 @@ def climb(storage: Storage, objective: Climbing, **changes: Any) -> TuningResult
     return search(SPACE, objective, storage=storage, **settings)
 
 
-def work(place: str, out: Path, seconds: str, most: str = "0") -> None:
+def work(place: str, out: Path, seconds: str, most: str = "0", crew: str = "1") -> None:
     """What a process of a shared search does; its view of the trials as JSON."""
-    objective = Climbing(out / "log", float(seconds), int(most))
+    objective = Climbing(out / "log", float(seconds), int(most), crew=int(crew))
     result = climb(Storage.at(place, out), objective)
     print(json.dumps([vars(trial) for trial in result.trials]))

@@ -18,7 +18,7 @@ STUBS = {
     "scontrol": "for i in $(seq 20000); do echo node$i; done",
     "srun": 'case "$*" in *hostname*) echo "10.0.0.7 fe80::1";; *) echo "srun $*" >>"$LOG";; esac',
     "sleep": "exit 0",
-    "bench": 'echo "bench $*" >>"$LOG"; trap "echo saved >>$LOG; exit 130" TERM; eval "$WORK"',
+    "bench": 'trap "echo saved >>$LOG; exit 130" TERM; echo "bench $*" >>"$LOG"; eval "$WORK"',
 }
 # Of KubeRay's ray.io/v1: RayJobSpec, RayClusterSpec, HeadGroupSpec and WorkerGroupSpec.
 KNOWN = {
@@ -63,9 +63,9 @@ def submitted(folder: Path, work: str) -> subprocess.Popen[str]:
 
 def test_the_slurm_script_starts_a_head_the_workers_and_the_run(tmp_path: Path) -> None:
     process = submitted(tmp_path, "exit 1")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (1, "")  # the run's own
-    log, end = tmp_path / "log", time.monotonic() + 60
+    log, end = tmp_path / "log", time.monotonic() + 300
     while len(said := sorted(log.read_text().splitlines())) < 3:  # two go on in the background
         assert time.monotonic() < end, said
         time.sleep(0.05)
@@ -79,15 +79,24 @@ def test_the_slurm_script_starts_a_head_the_workers_and_the_run(tmp_path: Path) 
     assert said[2] == f"{expected} {start}"
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler of its own for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", status, re.M)
+    return bool(int(mask, 16) >> number - 1 & 1)
+
+
 def test_the_slurm_script_lets_the_run_save_before_its_time_is_up(tmp_path: Path) -> None:
     process = submitted(tmp_path, "while true; do /bin/sleep 0.1; done")
-    log, end = tmp_path / "log", time.monotonic() + 60
+    log, end = tmp_path / "log", time.monotonic() + 300
     while not (log.exists() and "bench run" in log.read_text()):
         assert time.monotonic() < end
         time.sleep(0.05)
-    time.sleep(0.5)
+    while not catches(process.pid, signal.SIGTERM):  # `bench` runs before the script traps it
+        assert time.monotonic() < end
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 130
     assert "saved" in log.read_text()
 

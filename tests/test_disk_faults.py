@@ -108,7 +108,7 @@ def test_a_worker_that_cannot_write_ends_the_run(tmp_path: Path) -> None:
     process = start(
         tmp_path, "run", *TINY, *WORDS, "--workers", 2, "--out", tmp_path / "runs", before=limits
     )
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=400)
     assert process.returncode == 1, out + err
     assert "cannot be written: File too large" in err
     assert "Traceback" not in out + err

@@ -114,8 +114,9 @@ def test_workers_share_the_seeds_of_a_cell(tmp_path: Path, alone: Path) -> None:
 def test_a_narrower_run_goes_on_with_the_whole_group(tmp_path: Path) -> None:
     """A killed group of three, of which one seed is asked for again: its numbers are those of an
     undisturbed run, and the other two have kept their models for the next run."""
-    words = ["--models", "CP", "--datasets", "digits", "--components", 3, "--epochs", 12]
-    words += ["--set", "engine.replicas=3"]
+    # So many epochs that a kill, late on a busy machine, still comes before the last.
+    words = ["--models", "CP", "--datasets", "digits", "--components", 3, "--epochs", 100]
+    words += ["--set", "training.patience=100", "--set", "engine.replicas=3"]
     expected = tmp_path / "expected"
     assert bench("run", *TINY, *words, "--seeds", 3, "--out", expected).status == 0
     out = tmp_path / "runs"

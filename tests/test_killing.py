@@ -27,7 +27,7 @@ def test_a_run_killed_at_random_moments_loses_nothing(
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
+        timeout=3600,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"{kills} kills in" in ended.stdout

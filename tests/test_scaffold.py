@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_installed_it_is_found_and_its_own_test_passes(here: Path) -> None:
     subprocess.run([*pip, *flags, "./scale_mixture"], check=True)
 
     def there(*command: str) -> str:
-        env = {"PYTHONPATH": str(here / "site"), "OMP_NUM_THREADS": "1"}
+        env = {**os.environ, "PYTHONPATH": str(here / "site"), "OMP_NUM_THREADS": "1"}
         run = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True)
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout

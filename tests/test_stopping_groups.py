@@ -17,7 +17,7 @@ from bench.store import Store
 from runs import SETTINGS
 
 LONG = ("training.epochs=30000", "training.patience=30000", "engine.mode=eager")
-WAIT = 120.0
+WAIT = 400.0
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     cell.finish("FINISHED", numbers, folder=folder, purity=PURITY)
     tracker.cell("digits VAE", {}, {}).finish("FAILED", {}, folder=folder / "absent")
     tracker.cell("digits MG", {}, {}).epoch(epoch(1))
-    tracker.close()
+    tracker.close(timeout=300)  # on a busy machine it opens a new store for long
     told.read()
     return told
 

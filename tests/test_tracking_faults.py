@@ -109,9 +109,9 @@ def test_a_broken_store_gives_one_notice_and_no_error(
         cell = tracker.cell(f"cell {number}", {"a": 1}, {})
         cell.epoch(epoch(1))
         cell.finish("FINISHED", {"nelbo": 1.0}, purity=PURITY)
-    assert time.monotonic() - started < 1.0
-    tracker.close(timeout=30)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 10  # it waits for nobody
+    tracker.close(timeout=300)  # where MLflow's import is slow, too
+    assert time.monotonic() - started < 250
     assert len(story.notices) == 1
     assert story.notices[0].startswith("MLflow tracking waits: ")
     assert reason in story.notices[0]
@@ -173,7 +173,7 @@ def test_a_notice_that_fails_is_nobodys_problem(tmp_path: Path) -> None:
 
     tracker = Tracker(uri="nonsense://", out=tmp_path, experiment="bench", notice=notice)
     tracker.start("demo", {}, {})
-    tracker.close(timeout=30)
+    tracker.close(timeout=300)
 
 
 @pytest.mark.parametrize("enabled", [True, False], ids=["not started", "disabled"])
@@ -199,7 +199,7 @@ def test_two_processes_share_one_new_store(tmp_path: Path) -> None:
         "for i in range(5):\n"
         "    c = t.cell(f'{sys.argv[2]} {i}', {'a': 1}, {})\n"
         "    c.finish('FINISHED', {f'm{k}': k for k in range(50)})\n"
-        "t.close()\n"
+        "t.close(timeout=300)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     both = [
@@ -223,12 +223,14 @@ def test_what_a_killed_run_left_open_is_ended(tmp_path: Path) -> None:
         "t.start('killed', {}, {})\n"
         "t.cell('done', {}, {}).finish('FINISHED', {'nelbo': 1.0})\n"
         "t.cell('open', {}, {})\n"
-        "time.sleep(0.5)\n"
+        "end = time.monotonic() + 300\n"
+        "while t._process is None and time.monotonic() < end:\n"
+        "    time.sleep(0.01)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     statuses: dict[str, str] = {}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while statuses.get("killed") != "KILLED" and time.monotonic() < deadline:
         time.sleep(0.2)
         # Not through MLflow, which would begin to make the store that is still being made.

@@ -151,15 +151,16 @@ def test_a_second_sender_waits_for_the_first(
         assert [process.poll() for process in waiting] == [None, None]
         assert not (tmp_path / "mlflow.db").exists()
     for process in waiting:
-        answer, _ = process.communicate(timeout=120)
+        answer, _ = process.communicate(timeout=400)
         assert (process.returncode, answer) == (0, "")
     found = snapshot(locate("", tmp_path).uri, "bench")  # refuses a run that is there twice
     assert sorted(found) == ["demo", "one", "trial of one", "trial of two", "two"]
     assert {run["status"] for run in found.values()} == {"FINISHED", "FAILED"}
 
 
+# It dies when its sender has begun: one that is still being forked holds the run's lock as well.
 KILLED = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from bench.tracking import Tracker
 from bench.tracking import runs
@@ -168,6 +169,8 @@ t = Tracker(uri="", out=Path(sys.argv[1]), experiment="bench", notice=lambda tex
 t.start("killed", {}, {})
 t.cell("done", {}, {}).finish("FINISHED", {"nelbo": 1.0})
 t.cell("open", {"a": 1}, {})
+while t._process is None and t._thread.is_alive():
+    time.sleep(0.01)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

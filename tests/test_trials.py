@@ -188,8 +188,8 @@ def test_trials_that_an_earlier_process_had_to_part_stay_apart(
 
 
 def test_dear_checkpoints_of_trials_are_rare(tmp_path: Path, watched: type[Watched]) -> None:
-    """One costs a fifth of a second, so that the next may come after ten."""
-    watched.seconds = 0.2
+    """One costs two seconds, so that the next may come after a hundred."""
+    watched.seconds = 2.0
     try:
         found = search(tmp_path, Heard(), *ONE_SHAPE, "training.checkpoint_seconds=1e-6")
     finally:

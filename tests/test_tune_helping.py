@@ -13,13 +13,23 @@ from bench.work import Help
 from bench.workers import helping
 from runs import SETTINGS, Ended, bench, plan_of
 
-WORDS = ("--models", "CP", "--datasets", "gaussians", "--trials", 6, "--epochs", 3)
+ROOT = Path(__file__).parents[1]
+WORDS = ("--datasets", "gaussians", "--trials", 6, "--epochs", 3)
 SEARCH = ("--set", "tuning.batch=6", "--set", "training.warmup_epochs=1", "--device", "cpu")
+# Nobody trains on before two processes have a trial each: the first would do them all in a moment.
+WAITING = """
+        if folder := os.environ.get("TEST_TOGETHER"):
+            Path(folder, str(os.getpid())).touch()
+            end = time.monotonic() + 300
+            while len(os.listdir(folder)) < 2 and time.monotonic() < end:
+                time.sleep(0.01)
+"""
 
 
-def tuned(out: Path, workers: int) -> Ended:
+def tuned(out: Path, workers: int, plugin: Path) -> Ended:
     sets = [word for one in SETTINGS for word in ("--set", one)]
-    return bench("tune", *WORDS, *SEARCH, *sets, "--workers", workers, "--out", out)
+    pair = ("--plugin", plugin, "--priors", plugin.stem, "--posteriors", "joint")
+    return bench("tune", *pair, *WORDS, *SEARCH, *sets, "--workers", workers, "--out", out)
 
 
 def test_every_other_worker_may_help_every_search() -> None:
@@ -41,11 +51,23 @@ def test_all_processes_of_a_run_give_its_name_and_another_run_another(tmp_path: 
 
 
 @pytest.mark.slow
-def test_one_search_in_two_processes_finds_what_it_finds_in_one(tmp_path: Path) -> None:
+def test_one_search_in_two_processes_finds_what_it_finds_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its trials differ in their latent dimensions and K, so that they train apart."""
-    alone, together = tmp_path / "alone", tmp_path / "together"
+    head = "def forward(self, posterior: Posterior) -> Joint:"
+    before, after = (ROOT / "priors" / "conditional.py").read_text().split(head)
+    imports = "import os\nimport time\nfrom pathlib import Path\n"
+    plugin = tmp_path / "waiting.py"
+    plugin.write_text(
+        before.replace("import torch", imports + "import torch", 1) + head + WAITING + after
+    )
+    alone, together, seen = (tmp_path / name for name in ("alone", "together", "seen"))
+    seen.mkdir()
     for out, workers in ((alone, 1), (together, 2)):
-        ended = tuned(out, workers)
+        if workers == 2:
+            monkeypatch.setenv("TEST_TOGETHER", str(seen))
+        ended = tuned(out, workers, plugin)
         assert ended.status == 0, ended.out + ended.err
     (expected,) = alone.glob("cells/*/trials.csv")
     (found,) = together.glob("cells/*/trials.csv")

@@ -9,8 +9,10 @@ import os
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from operator import gt
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from bench.errors import CannotWrite, UsageError
 from bench.trials import Together
 from bench.tuning import patience
 from bench.tuning.journal import Journal
-from bench.tuning.owners import Owner
+from bench.tuning.owners import PREFIX, Owner
 from bench.tuning.patience import Patience, StorageAway, outage
 from bench.tuning.storage import Storage
 from bench.tuning.study import Slots
@@ -37,7 +39,7 @@ from postgres import new_database, server_of
 from runs import Ended, results, run_tiny, wait_for
 from searches import SPACE, Climbing, climb
 from test_trials import Heard, search
-from test_tuning_sharing import as_json, ended, log, start
+from test_tuning_sharing import Clock, as_json, ended, log, start
 
 
 def refused(words: str) -> DBAPIError:
@@ -125,6 +127,7 @@ def test_a_place_that_was_given_up_is_tried_once_until_it_is_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A run of many searches would wait for each of them."""
+    monkeypatch.setattr(patience, "time", Clock())  # a stall would leave fewer tries
     monkeypatch.setattr(patience, "LIMIT", 0.05)
     monkeypatch.setattr(patience, "FIRST", 0.01)
     tries, said, ends = list[int](), list[str](), list[str]()
@@ -217,27 +220,42 @@ def test_an_sqlite_file_that_another_program_keeps_locked(tmp_path: Path) -> Non
 def test_nobody_is_taken_for_dead_while_the_study_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock = Clock()  # a real sign of life may be late on a busy machine
+    monkeypatch.setattr(bench.tuning.owners, "time", clock)
     monkeypatch.setattr(bench.tuning.owners, "BEAT", 0.05)
-    monkeypatch.setattr(bench.tuning.owners, "GRACE", 1.0)
     study = Slots(Storage.at("", tmp_path), "cell", SPACE, 0, 4).study
     with Owner(study, tmp_path / "here") as me, Owner(study, tmp_path / "there") as other:
         machines = map(str, itertools.count())  # whoever asks is on another
         monkeypatch.setattr(bench.tuning.owners, "_machine", lambda: next(machines))
         before = study.user_attrs
         assert me.alive(other.name, before)
-        real = Owner._beat
+        real, failed = Owner._beat, Counter[str]()
 
         def away(self: Owner) -> None:
+            failed[self.name] += 1
             raise ConnectionResetError
 
+        def signs() -> list[int]:
+            """As the study has them."""
+            seen = study.user_attrs
+            assert me.alive(other.name, seen)
+            return [seen[PREFIX + name]["count"] for name in (me.name, other.name)]
+
+        def wait_until(ready: Callable[[], bool]) -> None:
+            end = time.monotonic() + 300
+            while not ready():
+                assert time.monotonic() < end
+                time.sleep(0.02)
+
         monkeypatch.setattr(Owner, "_beat", away)
-        time.sleep(3.0)
+        clock.now += 180
+        wait_until(lambda: min(failed[me.name], failed[other.name]) >= 3)
         assert me.alive(other.name, before)  # the first look when it is back
         monkeypatch.setattr(Owner, "_beat", real)
-        end = time.monotonic() + 3
-        while time.monotonic() < end:
-            assert me.alive(other.name, study.user_attrs)
-            time.sleep(0.05)
+        for _ in range(9):  # both go on to give signs
+            told = signs()
+            wait_until(lambda told=told: all(map(gt, signs(), told)))
+            clock.now += 20
 
 
 @pytest.mark.slow

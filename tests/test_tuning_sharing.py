@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ from postgres import new_database, postgres
 from runs import wait_for
 from searches import SPACE, Climbing, climb
 
-LIMIT = 180.0
+LIMIT = 600.0
 HERE = str(Path(__file__).parent)
 WORKER = """
 import sys; sys.path.insert(0, sys.argv[1])
@@ -75,7 +75,7 @@ def as_json(result: TuningResult) -> list[Any]:
 
 @pytest.mark.slow
 def test_two_processes_share_a_search(place: str, tmp_path: Path, climbed: TuningResult) -> None:
-    crew = [start(place, tmp_path, "0.05") for _ in range(2)]
+    crew = [start(place, tmp_path, "0.05", "0", "2") for _ in range(2)]
     assert all(ended(process) == as_json(climbed) for process in crew)
     begun = Counter(line.split()[1] for line in log(tmp_path))
     assert set(begun) == {str(trial.number) for trial in climbed.trials}
@@ -87,7 +87,7 @@ def test_two_processes_share_a_search(place: str, tmp_path: Path, climbed: Tunin
 def test_what_a_killed_process_had_goes_to_the_other(
     place: str, tmp_path: Path, climbed: TuningResult
 ) -> None:
-    killed = start(place, tmp_path, "0.3")
+    killed = start(place, tmp_path, "3")  # a minute in all: the other begins within it
     wait_for(lambda: len(log(tmp_path)) >= 2, killed, LIMIT)
     helper = start(place, tmp_path, "0.01")
     wait_for(lambda: len({line.split()[0] for line in log(tmp_path)}) == 2, helper, LIMIT)
@@ -115,9 +115,13 @@ def test_a_kill_at_any_call_of_the_storage_loses_nothing(
     for further in (0, 2):  # in the first session, and again in the one that mends it
         pid = os.fork()
         if pid == 0:
-            die_after(calls + further)
-            climb(Storage.at("", tmp_path), Climbing())
-            os._exit(0)
+            try:  # whatever it raises: it must not go on as a second pytest
+                die_after(calls + further)
+                climb(Storage.at("", tmp_path), Climbing())
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(0)
         assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
     assert climb(Storage.at("", tmp_path), Climbing()) == climbed
 
@@ -138,25 +142,40 @@ def die_after(calls: int) -> None:
     Journal.append_logs = append  # type: ignore[method-assign]
 
 
+class Clock:
+    """One that the test moves: on a busy machine whatever is real may be late."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 def test_a_process_of_another_machine_is_judged_by_its_signs_of_life(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench.tuning.owners, "BEAT", 0.05)
-    monkeypatch.setattr(bench.tuning.owners, "GRACE", 1.0)
+    clock = Clock()
+    monkeypatch.setattr(bench.tuning.owners, "time", clock)
+    monkeypatch.setattr(bench.tuning.owners, "BEAT", 1e6)  # the test itself gives the signs
     storage = Storage.at("", tmp_path)
     study = Slots(storage, "cell", SPACE, 0, 4).study
     with Owner(study, tmp_path / "here") as me, Owner(study, tmp_path / "there") as other:
         machines = map(str, itertools.count())  # whoever asks is on another
         monkeypatch.setattr(bench.tuning.owners, "_machine", lambda: next(machines))
-        end = time.monotonic() + 3
-        while time.monotonic() < end:
+        for _ in range(20):
+            clock.now += 10
+            me._beat()
+            other._beat()
             assert me.alive(other.name, study.user_attrs)
-            time.sleep(0.05)
-        other._ended.set()  # as if it had been killed: it says nothing more
-        end = time.monotonic() + LIMIT
-        while me.alive(other.name, study.user_attrs):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        for _ in range(6):  # as if it had been killed: it says nothing more
+            clock.now += 10
+            me._beat()
+            assert me.alive(other.name, study.user_attrs)
+        clock.now += 1
+        assert not me.alive(other.name, study.user_attrs)
     assert not me.alive(other.name, study.user_attrs)
 
 

@@ -25,7 +25,7 @@ def test_two_runs_started_together_train_each_cell_once(tmp_path: Path) -> None:
     expected, out = tmp_path / "expected", tmp_path / "runs"
     assert bench(*words, "--out", expected).status == 0
     processes = [start(tmp_path, *words, "--out", out) for _ in range(2)]
-    said = [process.communicate(timeout=180) for process in processes]
+    said = [process.communicate(timeout=600) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert numbers(out) == numbers(expected)
     # The seconds of an epoch are never the same twice: a cell that was trained twice, or a row

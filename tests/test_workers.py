@@ -59,7 +59,7 @@ def working(crew: Crew) -> Iterator[list[bool]]:
     thread = threading.Thread(target=lambda: answers.append(crew.work()), daemon=True)
     thread.start()
     yield answers
-    thread.join(120)
+    thread.join(400)
     stuck = thread.is_alive()
     crew.dismiss()
     assert not stuck, "the run has not ended"
