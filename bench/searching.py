@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -101,7 +102,14 @@ def tune(cell: Cell, workshop: Workshop, store: Store, events: Events) -> Tuning
         "stop": events.stop,
         "notice": partial(events.notice, cell),
     }
-    result = search(space, trials, trials=tuning["trials"], batch=tuning["batch"], **shared)
+    result = search(
+        space,
+        trials,
+        trials=tuning["trials"],
+        batch=tuning["batch"],
+        start=own_settings(cell, workshop, space),
+        **shared,
+    )
     finals = tuning["finals"]
     if not finals:
         return result
@@ -119,6 +127,22 @@ def space_of(cell: Cell, workshop: Workshop) -> dict[str, Range]:
         for option, declared in plugin.search_space.items():
             chosen.setdefault(f"{kind}s.{name}.{option}", declared)
     return chosen
+
+
+def own_settings(cell: Cell, workshop: Workshop, space: Iterable[str]) -> dict[str, Any]:
+    """What the cell has without a search, of what a space may change, by dotted key."""
+    config, found = workshop.config.for_dataset(cell.dataset), {}
+    for key in space:
+        section, _, rest = key.partition(".")
+        if key == "components":
+            found[key] = cell.components
+        elif section in ("priors", "posteriors"):
+            kind, (name, option) = section.removesuffix("s"), rest.split(".", 1)
+            options = {**workshop.registry.defaults(kind, name), **config.options(kind, name)}
+            found[key] = options.get(option)
+        else:
+            found[key] = getattr(getattr(config, section), rest)
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def study_name(cell: Cell) -> str:

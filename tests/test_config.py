@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from bench.config_files import model_names
 from bench.errors import UsageError
 from bench.registry import Registry
 from bench.spaces import Choice, Float, Int
+from bench.tuning.ranges import fitting
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +56,17 @@ def test_a_user_may_change_a_preset() -> None:
     user("[presets.quick.training]\nepochs = 3\n")
     config = load_config("quick")
     assert (config.training.epochs, config.training.warmup_epochs) == (3, 5)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_the_settings_of_a_preset_are_within_its_search(preset: str) -> None:
+    """So that a search begins with them."""
+    config = load_config(preset)
+    for dataset in {*config.run.datasets, *config.datasets}:
+        local = config.for_dataset(dataset)
+        space = {key: found for key, found in local.tuning.ranges.items() if key != "components"}
+        own = {key: attrgetter(key)(local) for key in space}
+        assert fitting(space, own) == own, dataset
 
 
 def test_flags_that_were_not_given_change_nothing() -> None:

@@ -15,6 +15,7 @@ from bench.engine.replica import Epoch, Replica
 from bench.errors import Interrupted
 from bench.grid import Cell
 from bench.preparation import Request, prepare
+from bench.registry import Registry
 from bench.searching import tune
 from bench.store import Store
 from bench.training import ReplicaTrainer
@@ -47,13 +48,31 @@ class Heard:
         return Events(epoch=self.epoch, stop=lambda: len(self.epochs) >= self.most)
 
 
-def search(out: Path, heard: Heard, *sets: str, trials: int = 6) -> TuningResult:
+def search(out: Path, heard: Heard, *sets: str, trials: int = 6, **changes: Any) -> TuningResult:
     flags: dict[str, Any] = {
         "run.models": "MG", "run.datasets": "digits", "run.out": str(out),
-        "training.epochs": 4, "tuning.trials": trials, "engine.device": "cpu",
+        "training.epochs": 4, "tuning.trials": trials, "engine.device": "cpu", **changes,
     }  # fmt: skip
     made = prepare(Request(None, None, (), (*SETS, *sets), flags, 1), lambda _: None)
     return tune(made.plan.cells[0], made.workshop, Store(out), heard.events())
+
+
+@pytest.mark.parametrize("model", ["MG", "CP"])
+def test_a_search_begins_with_the_settings_of_its_cell(tmp_path: Path, model: str) -> None:
+    """Of bench.toml, of the command line, and a plugin's default."""
+    own = {"training.learning_rate": 0.0017, "model.latent_dim": 11, "components": 17}
+    sets = [f"{key}={value}" for key, value in own.items() if key != "components"]
+    flags = {"run.components": [17], "run.models": model}
+    found = search(tmp_path, Heard(), *sets, trials=1, **flags)
+    (trial,) = found.trials
+    shared = {key: trial.params[key] for key in own if key in trial.params}
+    assert shared == {key: own[key] for key in shared}
+    assert len(shared) >= 2
+    option = {"MG": "priors.mog.radius", "CP": "priors.conditional.radius"}[model]
+    assert (
+        trial.params[option]
+        == Registry().defaults("prior", option.split(".")[1])[option.split(".")[2]]
+    )
 
 
 class Watched(ReplicaTrainer):

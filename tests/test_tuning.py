@@ -117,6 +117,18 @@ def test_draws_lie_in_their_ranges(undisturbed: TuningResult) -> None:
         assert trial.params["priors.example.kind"] in ("narrow", "wide")
 
 
+def test_the_first_trial_has_the_settings_that_one_has(tmp_path: Path) -> None:
+    kept = {"components": 40, "priors.example.kind": "wide"}
+    outside = {"training.learning_rate": 2.0, "training.temperature_start": "high", "other": 1}
+    found = tune(tmp_path, start={**kept, **outside})
+    first, drawn = found.trials[0].params, tune(tmp_path / "without").trials
+    assert {key: first[key] for key in kept} == kept
+    assert 1e-4 <= first["training.learning_rate"] <= 1e-2
+    assert [trial.params for trial in found.trials[1:]] == [trial.params for trial in drawn[1:]]
+    other = tune(tmp_path, start={**kept, "components": 41})  # another search in the same place
+    assert other.trials[0].params["components"] == 41
+
+
 def test_the_sampler_learns_from_earlier_trials(tmp_path: Path) -> None:
     one = tune(tmp_path / "one", trials=12)
     other = tune(tmp_path / "other", lambda number, params: -bound(number, params), trials=12)

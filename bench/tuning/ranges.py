@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +15,12 @@ from bench.spaces import Choice, Float, Int, Range
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.samplers import TPESampler
+    from optuna.samplers import BaseSampler
 
-# Trials that are drawn uniformly before the sampler learns. Not a share of the budget: a search
-# that is extended then draws as one that had the larger budget from the start.
+# Trials before the sampler learns: the settings that one has, then uniform draws. Not a share of
+# the budget: a search that is extended then draws as one that had the larger one from the start.
 UNIFORM = 8
-FORMAT = 5  # of a study's attributes, and raised when an unchanged search finds other numbers
+FORMAT = 6  # of a study's attributes, and raised when an unchanged search finds other numbers
 
 
 def distributions(space: Mapping[str, Range]) -> dict[str, BaseDistribution]:
@@ -42,15 +43,41 @@ def distributions(space: Mapping[str, Range]) -> dict[str, BaseDistribution]:
     return found
 
 
-def sampler(seed: int, slot: int) -> TPESampler:
-    """What draws one trial, by its number in the search: no other draw moves it."""
-    from optuna.samplers import TPESampler
+def fitting(space: Mapping[str, Range], start: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the settings that one has which the space may give."""
+    found: dict[str, Any] = {}
+    for key, values in sorted(space.items()):
+        if key not in start:
+            continue
+        match values:
+            case Choice(options):
+                inside = start[key] in options
+            case Float(low, high) | Int(low, high):
+                inside = isinstance(start[key], int | float) and low <= start[key] <= high
+        if inside:
+            found[key] = start[key]
+    return found
+
+
+def sampler(seed: int, slot: int, start: Mapping[str, Any]) -> BaseSampler:
+    """What draws one trial, by its number in the search: no other draw moves it.
+
+    The first tries ``start``, and draws what is not in it.
+    """
+    from optuna.exceptions import ExperimentalWarning
+    from optuna.samplers import PartialFixedSampler, TPESampler
 
     word = int(np.random.SeedSequence([seed, slot]).generate_state(1)[0])
-    return TPESampler(n_startup_trials=UNIFORM, seed=word)
+    drawn = TPESampler(n_startup_trials=UNIFORM, seed=word)
+    if slot or not start:
+        return drawn
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return PartialFixedSampler(dict(start), drawn)
 
 
-def digest(space: Mapping[str, Range], seed: int) -> str:
+def digest(space: Mapping[str, Range], seed: int, start: Mapping[str, Any]) -> str:
     """What keeps studies of one name apart."""
-    content = [seed, sorted((key, type(r).__name__, asdict(r)) for key, r in space.items()), FORMAT]
+    ranges = sorted((key, type(r).__name__, asdict(r)) for key, r in space.items())
+    content = [seed, ranges, FORMAT, sorted(start.items())]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]

@@ -1,7 +1,7 @@
 r"""The search itself: round after round, each shared by whoever works on the study.
 
-The sampler is TPE (Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS 2011). Its
-first 8 trials are uniform draws.
+The sampler is TPE (Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS 2011). The
+first trial has the settings that one has without a search, the next 7 are uniform draws.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 from bench.errors import BenchError, CannotWrite, Interrupted, UsageError
@@ -32,6 +33,7 @@ def search(
     storage: Storage,
     study: str,
     batch: int = 1,
+    start: Mapping[str, Any] | None = None,
     run: str | None = None,
     on_trial: Callable[[TrialRecord], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -55,6 +57,8 @@ def search(
         study: the name of this one.
         batch: trials that are drawn before the first of them has ended, so that they can run
             together. What is drawn depends on it.
+        start: the settings that one has, by dotted key: the first trial tries those that are
+            within the space, so that a search of settings that were good already loses little.
         run: names the run, of which several processes may search; None for one of its own.
         on_trial: told of each trial that this call has finished.
         stop: whether to give up waiting for other processes, or for a storage that is away.
@@ -72,7 +76,7 @@ def search(
             f"trials = {trials}"
         )
     storage = storage.patient(notice, stop)
-    slots = Slots(storage, study, space, seed, trials)
+    slots = Slots(storage, study, space, seed, trials, start)
     share(slots, objective, batch, run, on_trial, stop)
     return _result([record for record in slots.records() if record.number < trials], study)
 

@@ -19,7 +19,7 @@ from bench.spaces import Range
 from bench.tuning.halving import survivors
 from bench.tuning.owners import Owner
 from bench.tuning.patience import patient
-from bench.tuning.ranges import digest, sampler
+from bench.tuning.ranges import digest, fitting, sampler
 from bench.tuning.ranges import distributions as distributions
 from bench.tuning.records import Objective, Proposal, Standing, TrialRecord
 from bench.tuning.storage import Storage
@@ -49,14 +49,21 @@ class Slots:
         space: what is searched.
         seed: of the sampler.
         trials: the budget.
+        start: settings that the first trial has.
     """
 
     def __init__(
-        self, storage: Storage, name: str, space: Mapping[str, Range], seed: int, trials: int
+        self,
+        storage: Storage,
+        name: str,
+        space: Mapping[str, Range],
+        seed: int,
+        trials: int,
+        start: Mapping[str, Any] | None = None,
     ) -> None:
         self.storage, self.seed, self.trials = storage, seed, trials
-        self.space = distributions(space)
-        self.name = f"{name} [{digest(space, seed)}]"
+        self.space, self.start = distributions(space), fitting(space, start or {})
+        self.name = f"{name} [{digest(space, seed, self.start)}]"
         self.study = storage.patience(lambda: storage.study(self.name))
         self.optuna = self.study._storage
         self.restarts: int = storage.patience(lambda: self.study.user_attrs.get(RESTARTS, 0))
@@ -130,7 +137,7 @@ class Slots:
         return [Proposal(slot, dict(known[slot].params)) for slot in slots]
 
     def _draw(self, slot: int, slots: range) -> None:
-        self.study.sampler = sampler(self.seed, slot)
+        self.study.sampler = sampler(self.seed, slot, self.start)
         trial = self.study.ask(self.space)
         trial.set_user_attr(ROUND, [self.restarts, slots.start, slots.stop])
         trial.set_user_attr(SLOT, slot)  # the last: with it, it is drawn
