@@ -31,8 +31,8 @@ CAPTION = (
     "adjusted by Holm. The tests that the verdict counts are one family of that adjustment, the "
     "claim's other tests a second, so that the verdict is what the answers say that it counts, and "
     "here what all of them say. "
-    "The verdict is on the claim as it stands, by cells of the paper's protocol (or of the "
-    "released code's choices, where it says so) with two training seeds or more a side; here is on "
+    "The verdict is on the claim as it stands, by cells of the paper's protocol (or of preset "
+    "released or synthetic, where it says so) with two training seeds or more a side; here is on "
     "all that was run, however short. No correction is made between claims."
 )
 
