@@ -68,18 +68,20 @@ def test_priors_that_are_not_learned(model: str, size: int) -> None:
     )
 
 
+def tuned(model: str, run: str) -> str:
+    """Default, tuned, and Welch's interval over fresh seeds."""
+    default, found = of(stored("tuning", run), model), of(stored("tuning", f"{run}, tuned"), model)
+    assert list(default["seed"]) == list(found["seed"]) == list(range(5))
+    test = stats.ttest_ind(found["nelbo"], default["nelbo"], equal_var=False)
+    low, high = test.confidence_interval(0.95)
+    gain = float(np.mean(found["nelbo"]) - np.mean(default["nelbo"]))
+    means = " | ".join(spread(one["nelbo"]) for one in (default, found))
+    return f"{means} | {gain:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
 @pytest.mark.parametrize("model", ["VAE", "MG", "VP", "INDqp", "CP"])
 def test_what_tuning_gains(model: str) -> None:
-    default = of(stored("tuning", "paper, 200 epochs"), model)
-    tuned = of(stored("tuning", "paper, 200 epochs, tuned"), model)
-    assert list(default["seed"]) == list(tuned["seed"]) == list(range(5))
-    found = stats.ttest_ind(tuned["nelbo"], default["nelbo"], equal_var=False)
-    low, high = found.confidence_interval(0.95)
-    gain = float(np.mean(tuned["nelbo"]) - np.mean(default["nelbo"]))
-    line = (
-        f"| {model} | {spread(default['nelbo'])} | {spread(tuned['nelbo'])} | "
-        f"{gain:+.2f} [{low:+.2f}, {high:+.2f}] |"
-    )
-    assert line in page("tuning")
-    whole = of(stored("tuning", "paper, all epochs"), model)
-    assert spread(whole["nelbo"]) in page("tuning")
+    text = page("tuning")
+    assert f"| {model} | {tuned(model, 'paper, 200 epochs')} |" in text
+    assert f"| {model} | {tuned(model, 'quick')} | {tuned(model, 'demo')} |" in text
+    assert spread(of(stored("tuning", "paper, all epochs"), model)["nelbo"]) in text
