@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from bench.report.papertables.published import TABLE_3
+
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -85,3 +87,25 @@ def test_what_tuning_gains(model: str) -> None:
     assert f"| {model} | {tuned(model, 'paper, 200 epochs')} |" in text
     assert f"| {model} | {tuned(model, 'quick')} | {tuned(model, 'demo')} |" in text
     assert spread(of(stored("tuning", "paper, all epochs"), model)["nelbo"]) in text
+
+
+@pytest.mark.parametrize("model", ["VAE", "INDq", "CP"])
+def test_mnist_by_the_papers_protocol(model: str) -> None:
+    (cell,) = of(stored("mnist", "paper"), model).to_dict("records")
+    published = float(TABLE_3[model][0])
+    line = f"| {model} | {cell['epochs']} | {cell['nelbo']:.2f} ± {cell['nelbo_se']:.2f} | "
+    line += f"{published:.2f} | {cell['nelbo'] - published:+.2f} | "
+    if model != "VAE":
+        line += f"{cell['relaxed_gap']:.2f} ± {cell['relaxed_gap_se']:.2f} | "
+        line += f"{cell['effective_categories']:.1f} | {cell['category_information']:.2f} | "
+        line += f"{cell['purity']:.2f} ({cell['purity_chance']:.2f}) |"
+    assert line.strip() in page("reproduction")
+
+
+@pytest.mark.parametrize(
+    ("model", "size"), [("MG", 2), ("VP", 2), ("INDq", 150), ("INDqp", 150), ("CP", 150)]
+)
+def test_the_synthetic_mixture_at_the_stated_sizes(model: str, size: int) -> None:
+    (cell,) = of(stored("stated", "paper"), model, size).to_dict("records")
+    line = f"| {model} | {size} | {cell['epochs']} | {short(cell['js'], 4)} | {cell['recovered']} |"
+    assert line in page("reproduction")
