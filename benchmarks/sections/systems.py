@@ -53,6 +53,8 @@ def table3_epochs(rows: Sequence[dict[str, Any]], batch_size: int) -> dict[str, 
         measured[row["system"]][row["components"] or 0] = row["step_seconds"]["median"]
     found = {}
     for dataset, sizes in shipped().run.components_by_dataset.items():
+        if dataset not in TRAINING_IMAGES:
+            continue  # the synthetic mixture is not of Table 3
         steps = TRAINING_IMAGES[dataset] // batch_size
         each = [
             float(np.interp(k, list(by_size), list(by_size.values())))
