@@ -16,6 +16,9 @@ class Float:
     def __post_init__(self) -> None:
         _check_bounds(self.low, self.high, self.log)
 
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
 
 @dataclass(frozen=True)
 class Int:
@@ -28,6 +31,9 @@ class Int:
     def __post_init__(self) -> None:
         _check_bounds(self.low, self.high, self.log)
 
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int) and self.low <= value <= self.high
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -38,6 +44,9 @@ class Choice:
     def __post_init__(self) -> None:
         if not self.options:
             raise ValueError("Choice needs at least one option, got none")
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.options
 
 
 Range = Float | Int | Choice

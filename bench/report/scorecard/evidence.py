@@ -133,12 +133,9 @@ class Evidence:
     def usable(self, dataset: str, kinds: Mapping[Key, Sequence[Row]]) -> dict[Key, Sequence[Row]]:
         """Of one model's seeds, by settings: those that count, of the first protocol they have."""
         counting = {kind: rows for kind, rows in kinds.items() if self._counts(dataset, rows)}
-        for protocol in PROTOCOLS:
-            if ours := {
-                k: rows for k, rows in counting.items() if self._protocol(rows) == protocol
-            }:
-                return ours
-        return counting
+        found = {kind: self._protocol(rows) for kind, rows in counting.items()}
+        first = next((name for name in PROTOCOLS if name in found.values()), "")
+        return {kind: rows for kind, rows in counting.items() if found[kind] == first}
 
     def name(self, rows: Sequence[Row]) -> str:
         """What to call the settings of seeds of one model: a preset, or their hash."""
